@@ -54,6 +54,7 @@ __all__ = [
     "load_ipython_extension",
     "read",
     "resource",
+    "result",
     "server",
     "settings",
     "share",
@@ -65,7 +66,7 @@ __all__ = [
 
 _FUNCTIONS = tuple(
     """
-    aconnect acall asql call connect disconnect resource server settings share sql
+    aconnect acall asql call connect disconnect resource result server settings share sql
     unshare
 """.split()
 )

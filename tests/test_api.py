@@ -4,7 +4,8 @@ import mcp_notebook
 
 NAMES = """
 CheckFailed __version__ acall aconnect ask asql call check compare connect disconnect
-enable_nested_asyncio explain load_ipython_extension read resource server settings share sql
+enable_nested_asyncio explain load_ipython_extension read resource result server settings
+share sql
 to_dataframe unload_ipython_extension unshare
 """
 

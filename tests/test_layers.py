@@ -23,7 +23,7 @@ LADDER = [
     {"sql_words", "values"},
     {"naming", "sql_effects"},
     {"veil"},
-    {"events", "loop", "config"},
+    {"events", "loop", "config", "charts"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "sharing", "replay", "freeze"},
     {"notebook"},
@@ -43,7 +43,9 @@ HOMES = {
     "sqlglot": {"sharing", "sql_effects", "veil"},
     "psycopg": {"sharing"},
     "pandas": {"results", "sharing", "display", "ledger", "freeze"},
-    "pyarrow": {"values", "results", "sharing", "display", "agent", "freeze"},
+    "vl_convert": {"charts"},
+    "altair": set(),
+    "pyarrow": {"values", "charts", "results", "sharing", "display", "agent", "freeze"},
     "python_calamine": {"results"},
 }
 SLOW = (

@@ -2,7 +2,7 @@
 recorded turns, in that order; and what is known of a model: its prices and lengths.
 
 A backend is a client that speaks the Messages API over an httpx transport; a new one is a
-transport more (`replay.player` is one), and nothing else in the loop changes.
+transport more (`replay.transports` has two), and nothing else in the loop changes.
 """
 
 from __future__ import annotations
@@ -144,6 +144,15 @@ class Backend:
         if self.kind == "replay":
             return self.address
         return self.model
+
+    @property
+    def source(self) -> str:
+        """What to say of an answer that is there: of recorded turns, those that
+        answered.
+        """
+        if self.kind == "replay":
+            return str(self.transport.recording_label)
+        return self.label
 
     @property
     def free(self) -> bool:

@@ -22,12 +22,13 @@ from mcp_notebook.agent.sealing import (
     veil_table,
     veil_text,
 )
+from mcp_notebook.charts.drawing import CARRIED, take_carried
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import ToolProgress, ToolResult
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy.budgets import cut_text
-from mcp_notebook.results import read
-from mcp_notebook.results.content import describe_file, files_in
+from mcp_notebook.results import Reading, read
+from mcp_notebook.results.content import describe_file, files_in, parts_of
 from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
@@ -35,7 +36,7 @@ from mcp_notebook.sql_words import sql_of, tables_named
 from mcp_notebook.veil import Veil
 
 if TYPE_CHECKING:
-    from mcp_notebook.results import Reading, Table
+    from mcp_notebook.results import Table
     from mcp_notebook.sessions import CallOutcome, Session, ToolInfo
 
 logger = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ def _shape(
     else:
         answer = outcome.result
 
-    reading = read(
+    reading = _take_chart(answer, origin) or read(
         answer,
         output_schema=tool.output_schema,
         sql=sql_of(arguments),
@@ -208,6 +209,26 @@ def _shape(
     found = _result(origin, outcome, reading, "ok", shown, names)
     return replace(
         found, files=files, value=_unwrap(structured), has_value=structured is not None
+    )
+
+
+def _take_chart(answer: Any, origin: Origin) -> Reading | None:
+    """The chart that the notebook's own server drew; its words are no rows."""
+    if origin.server != OWN_SERVER:
+        return None
+
+    parts = parts_of(answer)
+    carried = [item.text for item in parts.resources if item.mime == CARRIED]
+    if not carried or carried[0] is None:
+        return None
+
+    return Reading(
+        text="\n".join(parts.texts),
+        images=parts.images,
+        reader="chart",
+        confidence="high",
+        received_bytes=parts.size,
+        charts=(take_carried(carried[0]),),
     )
 
 

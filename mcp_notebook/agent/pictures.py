@@ -13,6 +13,8 @@ import io
 import re
 from typing import Any
 
+from mcp_notebook.results import bounds
+
 Block = dict[str, Any]
 
 LARGEST = 5 * 1024 * 1024  # characters of base64, as the service counts
@@ -35,7 +37,7 @@ def picture_block(kind: str, data: str) -> Block:
         return _instead(f"no picture but {size:,} characters, sent as {kind[:60]}")
 
     found = kind_of(raw)
-    if found and fits(raw, found):
+    if found and fits(raw):
         return _block(found, raw)
 
     converted = _convert(raw)
@@ -64,23 +66,14 @@ def kind_of(raw: bytes) -> str:
     return ""
 
 
-def fits(raw: bytes, kind: str) -> bool:
+def fits(raw: bytes) -> bool:
     """Whether the API takes a picture of that many bytes and pixels, as far as its
     first bytes tell.
     """
     if 4 * ((len(raw) + 2) // 3) > LARGEST:
         return False
-    if kind == "image/png":
-        sides = (int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big"))
-    elif kind == "image/gif":
-        sides = (
-            int.from_bytes(raw[6:8], "little"),
-            int.from_bytes(raw[8:10], "little"),
-        )
-    else:
-        return True
-
-    return max(sides) <= MOST_PIXELS
+    sides = bounds.picture_sides(raw)
+    return sides is None or max(sides[:2]) <= MOST_PIXELS
 
 
 def _block(kind: str, raw: bytes) -> Block:
@@ -114,6 +107,8 @@ def _convert(raw: bytes) -> bytes:
     named = [name for start, name in _CONVERTED if raw.startswith(start)]
     known = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
     named += [name for kind, name in known.items() if kind == kind_of(raw)]
+    if bounds.refuse_picture(raw):
+        return b""
     if not named or importlib.util.find_spec("PIL") is None:
         return b""
 
@@ -133,4 +128,4 @@ def _convert(raw: bytes) -> bytes:
         return b""
 
     made = out.getvalue()
-    return made if fits(made, "image/png") else b""
+    return made if fits(made) else b""

@@ -21,7 +21,6 @@ from mcp_notebook.agent.sealing import seal_request
 from mcp_notebook.agent.toolset import FORBIDDEN_IN_NAME, MAX_NAME, Toolset
 from mcp_notebook.kinds import format_of, is_table
 from mcp_notebook.secrets import hide
-from mcp_notebook.sql_words import written_name
 from mcp_notebook.untrusted_text import sendable
 from mcp_notebook.veil import NO_VEIL, Veil
 
@@ -99,11 +98,11 @@ def clock_block() -> dict[str, Any]:
 def user_blocks(
     prompt: str, names: Iterable[str], schema: Callable[[str], str]
 ) -> list[dict[str, Any]]:
-    """The person's words as written and, for tables they named, their schema: columns
-    and types, no values.
+    """The person's words as written and, for tables they named, what `schema` says of
+    them: columns and types, no values.
     """
     blocks: list[dict[str, Any]] = [{"type": "text", "text": prompt.strip()}]
-    schemas = [f"{written_name(name)}({schema(name)})" for name in names]
+    schemas = [schema(name) for name in names]
     if schemas:
         # ends its line, so that no block after it reads on
         listing = "\n".join(schemas) + "\n"

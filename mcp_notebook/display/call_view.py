@@ -5,16 +5,21 @@ says: no Arrow, no pandas.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mcp_notebook.display.draw_chart import Drawing
 from mcp_notebook.events import Approval, ToolCall, ToolProgress
+from mcp_notebook.results.bounds import refuse_picture
 from mcp_notebook.sql_words import Part, colour_sql, is_sql, lay_out_sql
 from mcp_notebook.untrusted_text import clip, visible
+
+if TYPE_CHECKING:
+    from mcp_notebook.charts.drawing import Drawing
 
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
 
@@ -97,6 +102,8 @@ class CallView:
     notes: tuple[str, ...] = ()
     message: str = ""  # the server's last progress notice
     fraction: float | None = None
+    # charts that were asked for, each an output of its own below the card
+    charts: tuple[Drawing, ...] = field(default=(), repr=False, compare=False)
     whole: tuple[WholeTable, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
@@ -273,6 +280,28 @@ def outcome(record: CallView) -> str:
     return ""
 
 
+# Whether what is saved says how long things took: then no second run is like the first.
+_timed = False
+
+
+def show_times(wanted: bool) -> None:
+    """From now on outputs that stay say how long things took, or do not."""
+    global _timed
+    _timed = wanted
+
+
+def saved_duration(seconds: float) -> str:
+    """A duration in output that is saved: "" unless the person wants them there."""
+    if not _timed or not seconds:
+        return ""
+    return duration(seconds)
+
+
+def saved_took(record: CallView) -> str:
+    """How long the call ran, in output that is saved."""
+    return took(record) if _timed else ""
+
+
 def took(record: CallView) -> str:
     """How long the call ran, "" when it did not."""
     if record.seconds is None or record.status == "denied":
@@ -313,4 +342,8 @@ def text_label(record: CallView) -> str:
 def missing_image(mime: str, data: str) -> str:
     """What stands in the place of an image that is not shown."""
     kind = f"{clip(visible(mime), 40)}, {byte_size(len(data) * 3 // 4)}"
+    with contextlib.suppress(ValueError):
+        refused = refuse_picture(base64.b64decode(data))
+        if refused:
+            return f"An image ({kind}) was {refused}."
     return f"An image ({kind}) is not shown: only whole PNG, JPEG, GIF, WebP and SVG images are."

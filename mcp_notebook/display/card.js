@@ -38,6 +38,7 @@ function outcome(result, look) {
   parts.push(...(result.notes || []).map((note) => make("div", "dim note", note)));
   for (const { url, note } of result.images || [])
     parts.push(url ? Object.assign(make("img"), { src: url, alt: "image from the tool" }) : make("div", "dim note", note));
+  for (const { title, code } of result.charts || []) parts.push(captioned(title, code));
   if (result.seen) parts.push(fold(result.seen_label, result.seen));
   return parts;
 }

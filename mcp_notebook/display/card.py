@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import unicodedata
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mcp_notebook.display.call_view import (
     ARGUMENT,
@@ -26,11 +27,10 @@ from mcp_notebook.display.call_view import (
     missing_image,
     outcome,
     preview_arguments,
+    saved_took,
     seen_by_claude,
     text_label,
-    took,
 )
-from mcp_notebook.display.draw_chart import Drawing, svg
 from mcp_notebook.display.html_parts import (
     COLOURS,
     DIM,
@@ -47,6 +47,9 @@ from mcp_notebook.display.html_parts import (
     tag,
 )
 from mcp_notebook.untrusted_text import clip, visible
+
+if TYPE_CHECKING:
+    from mcp_notebook.charts.drawing import Drawing
 
 ROWS = 10
 COLUMNS = 24
@@ -113,7 +116,7 @@ def _header_html(record: CallView, *, hint: bool) -> str:
     else:
         line = ""
 
-    pieces = [outcome(record), took(record)]
+    pieces = [outcome(record), saved_took(record)]
     ends = " · ".join(escape(text) for text in pieces if text)
     row = [_status_mark(record), name, code(line, f"{DIM};{_REST}"), dim(ends)]
     return tag("span", " ".join(row), f"{_ROW};white-space:nowrap")
@@ -139,6 +142,7 @@ def _body_parts(record: CallView) -> list[str]:
 
     rows += [tag("div", dim(escape(note)), "margin-top:4px") for note in record.notes]
     rows += [_image_html(mime, data) for mime, data in record.images]
+    rows += map(_code_html, record.charts)
     if record.shown and record.tables:
         seen = f"What Claude saw · {seen_by_claude(record)}"
         rows.append(_fold(seen, record.shown))
@@ -202,24 +206,21 @@ def _table_html(view: TableView) -> str:
 
 
 def _chart_html(drawing: Drawing) -> str:
-    alt, size = (
-        html.escape(drawing.alt),
-        f' width="{drawing.width}" height="{drawing.height}"',
-    )
-    image = f'<img src="{svg(drawing)}" alt="{alt}"{size} style="{_FIT}">'
-    title = tag("div", escape(drawing.title), f"{DIM};font-size:12px;margin-bottom:4px")
-    copy = tag(
-        "div",
-        code(
-            escape(drawing.code),
-            f"{DIM};font-size:11px;overflow-wrap:anywhere;white-space:normal",
-        ),
-    )
-    return tag(
-        "div",
-        title + image + copy,
-        f"flex:1 1 340px;max-width:{drawing.width}px;min-width:0",
-    )
+    alt = html.escape(visible(drawing.alt))
+    # the width alone: a narrow page keeps the picture's shape
+    size = f' width="{drawing.width}"'
+    image = f'<img src="{drawing.url}" alt="{alt}"{size} style="{_FIT}">'
+    title = clip(visible(drawing.title), 120)
+    head = tag("div", escape(title), f"{DIM};font-size:12px;margin-bottom:4px")
+    style = f"flex:0 1 auto;max-width:{drawing.width}px;min-width:0"
+    return tag("div", head + image + _code_html(drawing), style)
+
+
+def _code_html(drawing: Drawing) -> str:
+    if not drawing.code:
+        return ""
+
+    return _fold("Altair code", drawing.code)
 
 
 def _caption(view: TableView) -> str:
@@ -333,7 +334,7 @@ def card_text(record: CallView) -> str:
 def _header_text(record: CallView) -> str:
     server, tool = clip(visible(record.server), 80), clip(visible(record.tool), 120)
     name = f"{MARKS[record.status]} {server}.{tool}"
-    pieces = [name, outcome(record), took(record)]
+    pieces = [name, outcome(record), saved_took(record)]
     return " · ".join(piece for piece in pieces if piece)
 
 

@@ -12,6 +12,7 @@ import html
 import re
 from xml.etree import ElementTree
 
+from mcp_notebook.results.bounds import refuse_picture
 from mcp_notebook.untrusted_text import visible
 
 # Untrusted text made fit to look at: nothing hidden, nothing that runs, nothing that
@@ -38,8 +39,8 @@ def escape(text: str) -> str:
 
 
 def picture(mime: str, data: str) -> str | None:
-    """A `data:` URL when this is a whole raster image of an allowed type, or a drawing
-    made harmless; else None.
+    """A `data:` URL when this is a whole raster image of an allowed type and of as many
+    pixels as a page can hold, or a drawing made harmless; else None.
     """
     if mime.partition(";")[0].strip() == "image/svg+xml":
         return _clean_svg(data)
@@ -53,7 +54,7 @@ def picture(mime: str, data: str) -> str | None:
 
     start, end = _SIGNATURES[mime]
     whole = len(raw) > 24 and raw.startswith(start) and end in raw[-16:]
-    if whole:
+    if whole and not refuse_picture(raw):
         return f"data:{mime};base64,{data}"
 
     return None
@@ -78,6 +79,8 @@ def _clean_svg(data: str) -> str | None:
         return None
 
     _strip(root)
+    if _count_drawn(root) > _MOST_DRAWN:
+        return None
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     try:
         clean = ElementTree.tostring(root)
@@ -113,6 +116,41 @@ def _strip(root: ElementTree.Element) -> None:
         for name, value in list(node.attrib.items()):
             if not _is_harmless(name, value):
                 del node.attrib[name]
+
+
+# Elements; a plot of ten thousand points has some 20,000.
+_MOST_DRAWN = 300_000
+# Each round follows one more `use` inside of a `use`; twice as many each time, they
+# pass the limit before the last.
+_ROUNDS = 20
+
+
+def _count_drawn(root: ElementTree.Element) -> int:
+    """The elements that are drawn, those that `use` repeats each time; of a circle, more
+    than there are.
+    """
+    nodes = list(root.iter())
+    named = {f"#{node.get('id')}": node for node in nodes if node.get("id")}
+    linked = [node for node in nodes if str(node.tag).endswith("use")]
+    used = {node: named.get(_find_link(node), node) for node in linked}
+    sizes: dict[ElementTree.Element, int] = {}
+    for _ in range(_ROUNDS):
+        before = sizes.get(root, 0)
+        known, sizes = sizes, {}
+        for node in reversed(nodes):  # children stand behind their parent
+            repeats = known.get(used[node], 0) if node in used else 0
+            sizes[node] = 1 + repeats + sum(map(sizes.__getitem__, node))
+        if sizes[root] == before or sizes[root] > _MOST_DRAWN:
+            break
+
+    return sizes[root]
+
+
+def _find_link(node: ElementTree.Element) -> str:
+    for name, value in node.attrib.items():
+        if name.rpartition("}")[2] == "href":
+            return value.strip()
+    return ""
 
 
 def _is_harmless(name: str, value: str) -> bool:

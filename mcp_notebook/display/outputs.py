@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from IPython.display import display, update_display
 
-from mcp_notebook.display.call_view import byte_size, count_of, duration
+from mcp_notebook.display.call_view import byte_size, count_of, saved_duration
 from mcp_notebook.display.html_parts import NO_MATH, SANS, dim, escape, tag
 from mcp_notebook.events import Footer, Stop, Working
 from mcp_notebook.untrusted_text import clip, visible
@@ -53,9 +53,11 @@ def _has_person(kernel: object) -> bool:
 
 
 class Screen(Protocol):
-    """Where a view draws. `show` returns the id by which `update` replaces what was shown."""
+    """Where a view draws. `show` returns the id by which `update` replaces what was
+    shown; `about` is the output's metadata.
+    """
 
-    def show(self, bundle: Bundle) -> str: ...
+    def show(self, bundle: Bundle, about: Bundle | None = None) -> str: ...
     def update(self, shown: str, bundle: Bundle) -> None: ...
     def write(self, text: str) -> None: ...
 
@@ -63,9 +65,9 @@ class Screen(Protocol):
 class CellScreen:
     """The output of the running cell. Use it only in the cell's own thread and context."""
 
-    def show(self, bundle: Bundle) -> str:
+    def show(self, bundle: Bundle, about: Bundle | None = None) -> str:
         shown = uuid4().hex
-        display(bundle, raw=True, display_id=shown)
+        display(bundle, raw=True, display_id=shown, metadata=about)
         return shown
 
     def update(self, shown: str, bundle: Bundle) -> None:
@@ -90,15 +92,20 @@ class Slots:
 
     def show(self, bundle: Bundle) -> str:
         """Show something new, in a vacant place when there is one."""
-        vacant = [place for place in self._order if place in self._vacant]
-        if not vacant:
-            self._order.append(self._screen.show(bundle))
-            return self._order[-1]
+        for shown in self._order:
+            if shown in self._vacant:
+                taken, _ = self._vacant.pop(shown)
+                taken()
+                self._screen.update(shown, bundle)
+                return shown
 
-        taken, _ = self._vacant.pop(vacant[0])
-        taken()
-        self._screen.update(vacant[0], bundle)
-        return vacant[0]
+        shown = self._screen.show(bundle)
+        self._order.append(shown)
+        return shown
+
+    def add(self, bundle: Bundle, about: Bundle) -> None:
+        """Show what has a place of its own and stays there, with its metadata."""
+        self._order.append(self._screen.show(bundle, about))
 
     def update(self, shown: str, bundle: Bundle) -> None:
         """Show something else in a place that is taken."""
@@ -134,7 +141,11 @@ def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]
     coloured sign before it.
     """
     plain = clip(visible(" ".join(text.split())), 1_000)
-    sign = tag("b", mark, f"color:{colour};font-size:12px") + " " if mark else ""
+    if mark:
+        sign = tag("b", mark, f"color:{colour};font-size:12px") + " "
+    else:
+        sign = ""
+
     html = tag("div", sign + dim(escape(plain)), f"{SANS};margin:4px 0", NO_MATH)
     return {"text/html": html, "text/plain": f"{mark} {plain}" if mark else plain}
 
@@ -151,18 +162,15 @@ def footer_line(footer: Footer) -> str:
     """`claude-sonnet-5-5 · live · 3 calls · 12.3k tokens in (8.0k cached), 512 out ·
     $0.012 · 8.4 s · 1.2 MB kept …`
     """
-    tokens = footer.input_tokens + footer.cached_tokens + footer.output_tokens
-    numbers = (
-        (footer.calls, lambda calls: count_of(calls, "call")),
-        (tokens, lambda _: _tokens(footer)),
-        # nothing is said where nothing is paid: a local model, a replay
-        (footer.dollars, dollars),
-        (footer.seconds, duration),
-        (footer.kept_bytes, lambda size: f"{byte_size(size)} kept out of the model"),
-    )
-    pieces = [re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", footer.backend)]
-    pieces += [say(number) for number, say in numbers if number]
-    return " · ".join(filter(None, (*pieces, *footer.notes)))
+    pieces = [_short_hashes(footer.backend), _calls(footer), _tokens(footer)]
+    if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
+        pieces.append(dollars(footer.dollars))
+
+    pieces.append(saved_duration(footer.seconds))
+    if footer.kept_bytes:
+        pieces.append(f"{byte_size(footer.kept_bytes)} kept out of the model")
+
+    return " · ".join(piece for piece in (*pieces, *footer.notes) if piece)
 
 
 def stop_line(stop: Stop) -> str:
@@ -171,7 +179,10 @@ def stop_line(stop: Stop) -> str:
         return stop.message
 
     opening = _STOPS[stop.reason]
-    return f"{opening}: {stop.message}" if stop.message else f"{opening}."
+    if stop.message:
+        return f"{opening}: {stop.message}"
+
+    return f"{opening}."
 
 
 def dollars(amount: float) -> str:
@@ -180,15 +191,35 @@ def dollars(amount: float) -> str:
         return "$0"
     if amount < 0.0001:
         return "less than $0.0001"
+    if amount < 0.01:
+        return f"${amount:.4f}"
+    if amount < 0.1:
+        return f"${amount:.3f}"
 
-    digits = 2 + (amount < 0.1) + (amount < 0.01)
-    return f"${amount:.{digits}f}"
+    return f"${amount:.2f}"
+
+
+def _short_hashes(text: str) -> str:
+    """A checksum by its first twelve digits; the recording holds it whole."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", text)
+
+
+def _calls(footer: Footer) -> str:
+    if footer.calls:
+        return count_of(footer.calls, "call")
+    return ""
 
 
 def _tokens(footer: Footer) -> str:
     read = footer.input_tokens + footer.cached_tokens
-    known = footer.cached_tokens
-    cached = f" ({_count(known)} cached)" if known else ""
+    if not read and not footer.output_tokens:
+        return ""
+
+    if footer.cached_tokens:
+        cached = f" ({_count(footer.cached_tokens)} cached)"
+    else:
+        cached = ""
+
     return f"{_count(read)} tokens in{cached}, {_count(footer.output_tokens)} out"
 
 
@@ -287,8 +318,9 @@ class WorkingLine:
     def end(self) -> None:
         """There is something to read now."""
         if self._form is not None and self._shown:
-            took = duration(self._clock() - self._since)
-            self._form.clear(f"{self._text} · {took} · no answer")
+            took = saved_duration(self._clock() - self._since)
+            words = [self._text, took, "no answer"]
+            self._form.clear(" · ".join(word for word in words if word))
         self._text, self._shown = "", False
 
     def leave(self, text: str) -> None:
@@ -332,7 +364,11 @@ class StaticLine:
 
         self._drawn, self._beat = text, beat
         last = detail.rpartition("\n")[2]
-        said = f" · {clip(last, 100)}" if last else ""
+        if last:
+            said = f" · {clip(last, 100)}"
+        else:
+            said = ""
+
         self._place(small_line(f"{text} · {seconds:.0f} s{said}", mark="◌"))
 
     def clear(self, last: str) -> None:

@@ -23,3 +23,17 @@ function copier(name, text, what) {
   };
   return press;
 }
+
+// The picture of a table, which the kernel drew, with the code that draws it again.
+function chart({ title, alt, url, size, code }) {
+  const box = make("figure", "chart"), image = make("img");
+  Object.assign(image, { src: url, alt, width: size[0] });
+  box.append(captioned(title, code), image);
+  return box;
+}
+
+function captioned(title, code) {
+  const top = make("figcaption", "dim", title);
+  if (code) top.append(copier("copy as code", code, "Copy as Altair code"));
+  return top;
+}

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.display.call_view import CallView, ShownColumn, TableView, view_call
-from mcp_notebook.display.choose_chart import choose_chart
-from mcp_notebook.display.draw_chart import Drawing, draw_chart
+from mcp_notebook.display.charts import draw_all, draw_table
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.results.content import describe_file
 from mcp_notebook.untrusted_text import clip, visible
@@ -58,16 +57,29 @@ def finish_view(view: CallView, event: ToolResult) -> CallView:
     if reading is None:
         return replace(ended, error=event.shown if failed else "")
 
+    charts, refused = draw_all(reading.charts, event.names)
     return replace(
         ended,
+        charts=charts,
         error=(reading.error or event.shown) if failed else "",
         text="" if failed else reading.text,
-        tables=view_tables(reading.tables, event.names),
+        tables=view_tables(reading.tables, event.names, draws=not reading.charts),
         whole=tuple(Explorer(table.data) for table in reading.tables),
-        notes=(*view.notes, *(clip(visible(note), 400) for note in _notes_of(event))),
-        images=event.images
-        or tuple(i for i in reading.images if i[0].startswith("image/")),
+        notes=(
+            *view.notes,
+            *(clip(visible(note), 400) for note in (*_notes_of(event), *refused)),
+        ),
+        images=_pictures_of(event),
     )
+
+
+def _pictures_of(event: ToolResult) -> tuple[tuple[str, str], ...]:
+    reading = event.reading
+    if reading is None or reading.reader == "chart":  # its picture is the model's
+        return ()
+
+    found = tuple(i for i in reading.images if i[0].startswith("image/"))
+    return event.images or found
 
 
 def _notes_of(event: ToolResult) -> list[str]:
@@ -78,37 +90,24 @@ def _notes_of(event: ToolResult) -> list[str]:
 
 
 def view_tables(
-    tables: tuple[Table, ...], names: tuple[str, ...]
+    tables: tuple[Table, ...], names: tuple[str, ...], *, draws: bool = True
 ) -> tuple[TableView, ...]:
-    """One view a table, together at most BUDGET bytes: rows are left out until they fit."""
+    """One view a table, together at most BUDGET bytes: rows are left out until they fit.
+
+    `draws`: the first table that is worth a chart gets one.
+    """
     share = BUDGET // max(1, len(tables))
     padded = (*names, *("" for _ in tables))
     views = [
         _view(table, name, share) for table, name in zip(tables, padded, strict=False)
     ]
     for at, (table, view) in enumerate(zip(tables, views, strict=True)):
-        drawing = _chart(table, view.name)
+        drawing = draw_table(table, view.name) if draws else None
         if drawing is not None:  # one is enough for a card
             views[at] = replace(view, chart=drawing)
             break
 
     return tuple(views)
-
-
-def _chart(table: Table, name: str) -> Drawing | None:
-    """The picture of a whole table; of one that is not whole or not exact it would mislead."""
-    if (
-        table.truncated
-        or table.approximate
-        or (table.total_rows or 0) > table.data.num_rows
-    ):
-        return None
-
-    chart = choose_chart(table.data, name)
-    if chart is None:
-        return None
-
-    return draw_chart(chart)
 
 
 def _view(table: Table, name: str, budget: int) -> TableView:

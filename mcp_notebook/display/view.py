@@ -511,6 +511,9 @@ class View:
             call.record = finish_view(call.record, event)
 
         call.draw()
+        if isinstance(event, ToolResult) and not self._text_mode:
+            for drawing in call.record.charts:
+                self._slots.add(*drawing.bundle())
 
     def _open_block(self) -> TextBlock | MarkdownBlock:
         if self._block is None:

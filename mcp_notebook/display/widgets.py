@@ -8,13 +8,14 @@ at the moment counts.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
@@ -35,7 +36,6 @@ from mcp_notebook.display.call_view import (
     text_label,
     took,
 )
-from mcp_notebook.display.draw_chart import Drawing
 from mcp_notebook.display.form_fields import Field, check_fields
 from mcp_notebook.display.html_parts import picture
 from mcp_notebook.display.questions import DENY, Choice, Question, approval_question
@@ -44,7 +44,11 @@ from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.sql_words import Part
 from mcp_notebook.untrusted_text import clip, visible
 
+if TYPE_CHECKING:
+    from mcp_notebook.charts.drawing import Drawing
+
 _HERE = Path(__file__).parent
+_places = itertools.count(1)
 OFTEN = 0.5  # seconds between two pieces of thinking: each replaces the last
 
 
@@ -73,7 +77,7 @@ class Card(anywidget.AnyWidget):
     notebook.
     """
 
-    _esm = _script("parts", "choices", "chart", "table", "alive", "card")
+    _esm = _script("parts", "choices", "table", "alive", "card")
     _css = _HERE / "card.css"
     # Trait names stay clear of Widget's methods: a trait called `open` would break it.
     call = traitlets.Dict().tag(sync=True)
@@ -92,7 +96,10 @@ class Card(anywidget.AnyWidget):
         self._record = record
         self._question = approval_question(record)
         self._answer = answer
-        self.place = f"mcpn-at-{uuid4().hex[:12]}"
+        # Numbered and not random: the place is in the saved page, which is to be the
+        # same when the notebook runs again.
+        said = f"{record.id} {next(_places)}"
+        self.place = f"mcpn-at-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
         super().__init__(
             call={**call_payload(record, buttons=buttons), "place": self.place},
             head=head_payload(record),
@@ -368,6 +375,10 @@ def result_payload(record: CallView) -> dict[str, Any]:
             {"url": picture(*image), "note": missing_image(*image)}
             for image in record.images
         ],
+        "charts": [
+            {"title": clip(visible(one.title), NAME), "code": one.code}
+            for one in record.charts
+        ],
         "seen": _bound_text(record.shown) if record.tables else "",
         "seen_label": f"What Claude saw · {seen_by_claude(record)}",
     }
@@ -402,16 +413,11 @@ def _chart_json(drawing: Drawing | None) -> dict[str, Any] | None:
     if drawing is None:
         return None
 
-    shapes = [
-        [shape.tag, shape.at, shape.look, shape.text, shape.tip]
-        for shape in drawing.shapes
-    ]
-    size = [drawing.width, drawing.height]
     return {
-        "title": drawing.title,
-        "alt": drawing.alt,
-        "size": size,
-        "shapes": shapes,
+        "title": clip(visible(drawing.title), NAME),
+        "alt": visible(drawing.alt),
+        "url": drawing.url,
+        "size": [drawing.width, drawing.height],
         "code": drawing.code,
     }
 

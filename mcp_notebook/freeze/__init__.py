@@ -4,10 +4,10 @@ script that do it again.
     call_log       the calls that were made, exactly, in this process's memory only
     select_calls   which of them make the tables that are wanted
     steps          those as steps in order, with names, placeholders for secrets and checks
-    write_notebook, write_step    steps -> cells of a notebook, or a script
+    writer         steps -> cells of a notebook, or a script
     sealing        values as Python, with the secrets among them taken out
-    check, fingerprint    is a table still what it was
-    compare        what changed between two
+    compare        what changed between two tables, or since one was frozen
+    fingerprint    a table in one short text
 
 None is loaded before its first use.
 """

@@ -15,6 +15,8 @@ from mcp_notebook.config.options import ConnectOptions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mcp_notebook.charts.compute import Chart
+
 Kind = Literal["tool", "resource"]
 
 
@@ -82,6 +84,7 @@ class Call:
     outcome: str = ""  # "" while it runs
     tables: dict[int, Kept] = field(default_factory=dict)
     at: int = 0  # the number of the cell in the notebook's history
+    chart: Chart | None = None  # what it drew, of one of the notebook's tables
     # The tables that SQL could name when it was sent, by its names; None: one that the
     # person's code made.
     sources: Mapping[str, Kept | None] = field(default_factory=dict)
@@ -158,7 +161,7 @@ class Trail:
         truncated: str = "",
     ) -> None:
         """A table of a call came into the notebook under a name."""
-        call = self._find(call_id)
+        call = self.find(call_id)
         if call is None:
             return
 
@@ -168,13 +171,13 @@ class Trail:
         weakref.finalize(frame, _let_go, weakref.ref(kept)).atexit = False
         call.tables[index] = kept
 
-    def note_end(self, call_id: str, outcome: str) -> None:
+    def note_end(self, call_id: str, outcome: str, chart: Chart | None = None) -> None:
         """A call has its result; one that was not sent (denied, answered from an
-        earlier one) passes by.
+        earlier one) passes by. `chart`: what it drew of a table of the notebook.
         """
-        call = self._find(call_id)
+        call = self.find(call_id)
         if call is not None:
-            call.outcome = outcome
+            call.outcome, call.chart = outcome, chart
 
     def note_name(self, name: str, frame: Any) -> None:
         """The person asked for a table under this name."""
@@ -203,7 +206,8 @@ class Trail:
     def __iter__(self) -> Iterator[Call]:
         return iter(list(self.calls))
 
-    def _find(self, call_id: str) -> Call | None:
+    def find(self, call_id: str) -> Call | None:
+        """A call by its id."""
         return next((call for call in reversed(self.calls) if call.id == call_id), None)
 
 

@@ -110,7 +110,9 @@ def choose(trail: Trail, wish: Wish, around: Surroundings) -> Chosen:
 
 
 class _Links:
-    """Which call's table each statement over the notebook's own tables read."""
+    """Which call's tables each call took: in a statement over the notebook's own
+    tables, or as arguments.
+    """
 
     def __init__(self, calls: Sequence[Call], around: Surroundings) -> None:
         self.needs: dict[Call, dict[str, tuple[Call, Kept]]] = {}
@@ -121,7 +123,11 @@ class _Links:
         for call in calls:
             if call.server == OWN_SERVER and call.kind == "tool":
                 self._read(call, made, around)
-                self._resolve(call, makers)
+            else:
+                # tables that were arguments
+                self.needs[call], self.own[call] = {}, tuple(sorted(call.sources))
+
+            self._resolve(call, makers)
 
             for kept in call.kept():
                 made |= dict.fromkeys(kept.names(), (call, kept))
@@ -135,7 +141,12 @@ class _Links:
             for n, v in around.namespace.items()
             if not n.startswith("_") and hasattr(type(v), "columns")
         }
-        named = around.tables(sql, {*made, *tables, *call.sources})
+        known = {*made, *tables, *call.sources}
+        if call.chart is not None:
+            named = {call.chart.table} & known
+        else:
+            named = around.tables(sql, known)
+
         self.needs[call] = {name: made[name] for name in sorted(named) if name in made}
         self.own[call] = tuple(sorted(name for name in named if name not in made))
 
@@ -210,6 +221,8 @@ def _find_wanted(
 
     good = [c for c in calls if c.outcome == "ok" and c.tables and reads(c)]
     found: set[Call] = set()
+    # what a model drew was wanted, and asks for the tables that it reads
+    found |= {c for c in calls if c.cell and c.outcome == "ok" and c.chart is not None}
     for cell in dict.fromkeys(c.cell for c in calls):
         in_cell = [c for c in good if c.cell == cell]
         in_use = [c for c in in_cell if _is_in_use(c, around)]
@@ -439,7 +452,7 @@ def _nothing_text(trail: Trail, wish: Wish, in_reach: Sequence[Call]) -> str:
 _WORD = re.compile(r"[^\W\d]\w*")
 _TAKE_TABLES = ("mcp_preview", "mcp_share", "mcp_unshare")
 _OTHERS_CODE = frozenset(
-    "claude mcp_freeze mcp_call mcp_connect mcp_read mcp_prompt mcp_sql".split()
+    "claude mcp_about mcp_freeze mcp_call mcp_connect mcp_read mcp_prompt mcp_sql".split()
 )
 
 

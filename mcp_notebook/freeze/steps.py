@@ -15,7 +15,7 @@ from mcp_notebook.freeze.call_log import Call, Kept, Run, Trail
 from mcp_notebook.freeze.sealing import Sealer, literal, seal_options, text
 from mcp_notebook.freeze.select_calls import CallChoice, Chosen, Surroundings, names_in
 from mcp_notebook.naming import OWN_SERVER, free
-from mcp_notebook.secrets import is_secret_name
+from mcp_notebook.secrets import is_secret_name, seal_arguments
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,9 @@ def problem_with(call: Call, environ: Mapping[str, str]) -> str:
     """Why a call cannot be written down: a secret stood in it that no environment
     variable holds.
     """
+    if call.chart is not None and seal_arguments(call.arguments) != call.arguments:
+        return "a secret stood in the chart, which is written nowhere"
+
     probe = Sealer(environ)
     for name, value in call.arguments.items():
         argument(call, name, value, probe)

@@ -181,6 +181,7 @@ def _completer(
 
 
 _SERVER_MAGICS = (
+    "%mcp_about",
     "%mcp_disconnect",
     "%mcp_tools",
     "%mcp_resources",
@@ -189,7 +190,8 @@ _SERVER_MAGICS = (
 )
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share")
 _WORDS = {
-    "%mcp_share": ("--as", "--about"),
+    "%mcp_about": ("--about", "--forget"),
+    "%mcp_share": ("--as", "--about", "--about-columns", "--follow"),
     "%mcp_serve": ("--port", "--status", "--stop"),
     "%mcp_connect": tuple(FLAGS),
     "%mcp_disconnect": ("--all", "--forget"),

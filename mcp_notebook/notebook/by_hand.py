@@ -8,7 +8,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,30 @@ def give_result(
     return Result.of(result, frames, source)
 
 
+def find_result(notebook: Notebook, of: int | str) -> Result:
+    """The result of a call that was made: by its row in the log, or by a table that it
+    gave. Raises DataError.
+    """
+    calls = notebook.ledger.calls
+    if isinstance(of, str):
+        maker = notebook.trail.of_frame(notebook.table(of))
+        wanted = maker.id if maker is not None else ""
+        record = next((call for call in calls if call.call_id == wanted), None)
+    else:
+        record = calls[of] if -len(calls) <= of < len(calls) else None
+
+    kept = notebook.answers.get(record.call_id) if record is not None else None
+    if record is None or kept is None:
+        raise DataError(f"No result is kept of {of!r}: %mcp_log lists the calls.")
+
+    made = notebook.trail.find(record.call_id)
+    held = [table.frame() for table in made.kept()] if made is not None else []
+    frames = [frame for frame in held if frame is not None]
+    # a value by the output schema may hold secrets, and is for who called by hand
+    kept = replace(kept, has_value=False)
+    return Result.of(kept, frames, ResultSource(notebook, record.server, record.tool))
+
+
 class Result(str):
     """What a tool returned, as a text that has everything else, too.
 
@@ -132,7 +156,8 @@ class Result(str):
     value: Any
     notes: tuple[str, ...]
     error: str | None
-    _bundle: dict[str, str]
+    _bundle: tuple[dict[str, Any], dict[str, Any]]
+    _shows_more: bool
 
     @classmethod
     def of(
@@ -167,7 +192,13 @@ class Result(str):
         from mcp_notebook.display.tables import view_result
 
         view = view_result(call, result)
-        self._bundle = dict(render_call(view, expanded=True))
+        self._bundle = dict(render_call(view, expanded=True)), {}
+        if view.charts:
+            self._bundle = view.charts[0].bundle()
+
+        self._shows_more = bool(
+            self.images or self.files or self.tables or self.notes or view.charts
+        )
         return self
 
     @property
@@ -178,9 +209,9 @@ class Result(str):
 
         return self.tables[0]
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, str] | None:
+    def _repr_mimebundle_(self, **options: Any) -> Any:
         # a text alone is shown as texts are
-        if not (self.images or self.files or self.tables or self.notes):
+        if not self._shows_more:
             return {"text/plain": repr(str(self))}
         return self._bundle
 

@@ -12,6 +12,7 @@ import importlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -32,14 +33,21 @@ from mcp_notebook.agent.request import (
 )
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset, choose_tools
-from mcp_notebook.errors import BackendError, BudgetError, DataError
+from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
 from mcp_notebook.events import Event, Note, Stop, TextDelta
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.notebook import resources
+from mcp_notebook.notebook import resources, shared_tables
 from mcp_notebook.notebook.options import Settled
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget, Limits
+from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
+from mcp_notebook.secrets import hide, seal_text
+
+MOST_INSTRUCTIONS = 20_000  # bytes: every turn pays for them
+_CUT = "\n[cut: the house rules are longer]"
+# How a path ends that is meant as a file of house rules, there or not.
+_RULE_FILES = (".md", ".txt", ".rst", ".markdown")
 
 
 async def events_of(
@@ -57,6 +65,9 @@ async def events_of(
         None, importlib.import_module, "mcp_notebook.results.model_preview"
     )
     composed = await compose(notebook, options)
+    for note in composed.notes:
+        yield note
+
     if options.dry_run:
         stream = dry_run_events(conversation, composed, options.system)
     else:
@@ -85,6 +96,8 @@ class Composed:
     prompt: list[Block]
     toolset: Toolset
     budget: Budget
+    added: str = ""  # what the person adds to the rules, as it is sent
+    notes: tuple[Note, ...] = ()  # what the person is told before anything is sent
 
 
 async def compose(notebook: Notebook, options: Settled) -> Composed:
@@ -92,7 +105,12 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     something is missing.
     """
     # first, for without one nothing needs to start
+    renamed = notebook.follow_rename()
     backend = _backend(notebook, options)
+    rules, notes = read_instructions(notebook.settings.instructions)
+    if renamed:
+        notes.append(Note(renamed))
+
     # Claude joins tables there, whichever servers the cell names.
     await notebook.own_session()
     sessions = _choose_sessions(notebook, options.servers)
@@ -102,9 +120,10 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
 
     budget = budget_of(notebook, options, backend)
     form = form_of(notebook, options.form)
+    added = _add_words(notebook, sessions, rules)
     request = Request(
         backend,
-        _system_prompt(sessions, options.system),
+        _system_prompt(sessions, added, options.system),
         max_tokens=backends.fitting_reply(
             backend.model, options.max_tokens, local=backend.kind == "local"
         ),
@@ -114,34 +133,101 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
         search_above=notebook.settings.tool_search,
         veil=notebook.veil,
     )
+    prompt = await _prompt(notebook, options, budget)
     return Composed(
-        request, await _prompt(notebook, options, budget), Toolset.of(sessions), budget
+        request, prompt, Toolset.of(sessions), budget, added=added, notes=tuple(notes)
     )
 
 
-def _system_prompt(sessions: list[Any], more: str) -> str:
+def read_instructions(setting: str) -> tuple[str, list[Note]]:
+    """`MCPNotebook.instructions` as they are sent: a text, or what its file says now;
+    raises ConfigError for a file that is not there or holds no text.
+    """
+    text = setting.strip()
+    if text and "\n" not in text:
+        text = _text_of_file(text)
+
+    kept = cut_text(seal_text(text).strip(), MOST_INSTRUCTIONS, _CUT)
+    if not kept.endswith(_CUT):
+        return kept, []
+
+    size = len(text.encode("utf-8", "replace"))
+    return kept, [
+        Note(
+            f"The house rules (MCPNotebook.instructions) are {size:,} bytes, and only the "
+            f"first {MOST_INSTRUCTIONS:,} are sent: shorten them.",
+            "warning",
+        )
+    ]
+
+
+def _text_of_file(line: str) -> str:
+    """What the file holds that the line names; the line itself when it names none."""
+    path = Path(line).expanduser()
+    try:
+        is_file = path.is_file()
+    except OSError:  # a sentence is longer than a file's name may be
+        is_file = False
+
+    if is_file:
+        # twice the limit, so that what is cut is known to be cut
+        with path.open("rb") as file:
+            data = file.read(2 * MOST_INSTRUCTIONS)
+
+        if b"\0" in data:
+            raise ConfigError(
+                f"MCPNotebook.instructions names {line}, which holds no text: name a "
+                "text file, e.g. CLAUDE.md."
+            )
+
+        return data.decode("utf-8-sig", "replace")
+
+    is_path = " " not in line and line.lower().endswith(_RULE_FILES)
+    if is_path or line.startswith(("./", "../", "~/", "/")):
+        raise ConfigError(
+            f"MCPNotebook.instructions names the file {line}, which is not in "
+            f"{Path.cwd()}: check the path, or write the rules themselves."
+        )
+
+    return line
+
+
+def _add_words(notebook: Notebook, sessions: list[Any], rules: str) -> str:
+    """What the person says of the servers' tables, and the house rules."""
+    names = sorted(session.name for session in sessions)
+    words = "".join(shared_tables.tell_server(notebook, name) for name in names)
+    if rules:
+        words += f"\nHouse rules of the person who asks:\n{rules}\n"
+
+    return words
+
+
+def _system_prompt(sessions: list[Any], added: str, more: str) -> str:
     """The rules, the servers' words and then the person's, which are the last to be
     read. Without the person's it is to the letter what recorded turns were asked with.
     """
-    rules = system_prompt(sessions)
+    text = system_prompt(sessions) + added
     if more.strip():
-        return f"{rules}\n{more.strip()}\n"
+        text += f"\n{more.strip()}\n"
 
-    return rules
+    return text
 
 
 async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[Block]:
     """The person's words, the schemas of tables that they name, and the resources that
     they mention.
     """
-    from mcp_notebook.sharing.describing import schema_text  # loads pandas
-
+    describing, masking = shared_tables.load_describing()
     names = find_table_names(options.prompt, notebook.shell.user_ns)
     schemas = {}
+    masks = masking.Masks(notebook.veil.patterns, known=notebook.veil.known)
     for name in names:
         # outside only what %mcp_share named
         notebook.catalog.add(name, variable=name, origin="named")
-        schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
+        entry = notebook.catalog.find_described(name)
+        schemas[name] = await asyncio.to_thread(
+            describing.tell_table, notebook.table(name), name, entry, masks
+        )
 
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
     # After the words and the schemas, so that the prompt begins as it was written.
@@ -180,15 +266,20 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
     """Who answers; raises BackendError. `model` empty: the settings say which."""
 
     settings = notebook.settings
-    path = notebook.replay_file()
+    own, others = notebook.replay_files()
     record = recorded = None
     # Recording asks the model anew, even where turns are recorded already.
     if notebook.recording is not None:
         http = httpx2.AsyncHTTPTransport(retries=1)
         source = settings.record_source
         record = RecordTransport(notebook.recording, http, source=source)
-    elif path is not None:
-        recorded = ReplayTransport(path)
+    elif own is not None or others:
+        recorded = ReplayTransport(
+            own,
+            others=others,
+            named=notebook.path() is not None,
+            announced=notebook.announced,
+        )
 
     return backends.choose_backend(
         client=notebook.client(),
@@ -274,6 +365,8 @@ async def dry_run_events(
     text = await describe_request(
         composed.request, conversation, composed.prompt, tools
     )
+    if composed.added:
+        text += f"\nThe system prompt says besides:{hide(composed.added)}"
     if system:
         text += f"\nThe system prompt ends with: {system}"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from mcp_notebook import __version__
 from mcp_notebook.errors import ConfigError, ToolError
+from mcp_notebook.freeze import writer
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.select_calls import Surroundings, Wish, choose
 from mcp_notebook.freeze.steps import FreezePlan, plan, problem_with
@@ -61,13 +62,12 @@ def freeze(notebook: Notebook, options: Freeze) -> Frozen:
     """
     file = _file(options)
     laid = _plan(notebook, options)
-    writing = import_module("mcp_notebook.freeze.write_step")
     if options.data and file is not None:
         data = _write_data(laid, file)
     else:
         data = ""
 
-    style = writing.Style(options.strict, data)
+    style = writer.Style(options.strict, data)
     _remember(laid)
     source = _source(notebook, laid, options, style, file)
     if file is not None:
@@ -147,7 +147,11 @@ def _parser() -> Callable[[str, Collection[str]], Any]:
 
 
 def _source(
-    notebook: Notebook, laid: FreezePlan, options: Freeze, style: Any, file: Path | None
+    notebook: Notebook,
+    laid: FreezePlan,
+    options: Freeze,
+    style: writer.Style,
+    file: Path | None,
 ) -> str:
     answers = options.answers
     usual = MCPNotebook.tool_timeout.default_value  # type: ignore[attr-defined]
@@ -158,21 +162,18 @@ def _source(
         timeout = timeout
 
     if file is None and not options.show:
-        script = import_module("mcp_notebook.freeze.write_notebook")
         connected = {s.name for s in notebook.sessions if s.state != "closed"}
-        return script.cell(laid, style, connected=connected, answers=answers)
+        return writer.cell(laid, style, connected=connected, answers=answers)
 
     heading = _heading_cell(laid)
     if file is not None and file.suffix == ".ipynb":
-        form = import_module("mcp_notebook.freeze.write_notebook")
-        return form.document(
-            form.cells(
+        return writer.document(
+            writer.cells(
                 laid, style, heading=f"# {heading}", answers=answers, timeout=timeout
             )
         )
 
-    script = import_module("mcp_notebook.freeze.write_notebook")
-    return script.script(laid, style, heading=heading, answers=answers, timeout=timeout)
+    return writer.script(laid, style, heading=heading, answers=answers, timeout=timeout)
 
 
 def _heading_cell(laid: FreezePlan) -> str:

@@ -148,6 +148,17 @@ async def asql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
     return await current.run_awaited(state, _query(state, text, limit, tables))
 
 
+def result(of: int | str = -1) -> Any:
+    """What a call gave, also one of Claude's: a `Result`, which is the text with
+    `.images`, `.files` and `.tables`.
+
+    `of` is the number of its row in `%mcp_log`, -1 for the last call, or the name of a
+    table that it gave. Secrets in it are hidden; a result's pictures and files are kept
+    of the last 50 calls. Raises DataError for a call that is not there.
+    """
+    return by_hand.find_result(current.notebook(), of)
+
+
 def resource(server: str, uri: str, *, tables: bool = False) -> Any:
     """Read a server's resource: its first table as a DataFrame, else its text; with
     `tables=True` all tables.
@@ -157,17 +168,29 @@ def resource(server: str, uri: str, *, tables: bool = False) -> Any:
 
 
 def share(
-    table: Any, as_: str = "", *, description: str = "", follow: bool = False
+    table: Any,
+    as_: str = "",
+    *,
+    description: str = "",
+    about_columns: str = "",
+    follow: bool = False,
 ) -> str:
     """Share a table with Claude, and with clients outside when `%mcp_serve` runs;
     returns the name to query it by.
 
     `table` is the name of a variable, a table object, or the path of a data file; `as_`
-    names it otherwise. With `follow` what the variable holds later is shared, too.
+    names it otherwise. `about_columns` is a file that says what the columns mean (CSV,
+    TSV or JSON: name, description). With `follow` what the variable holds later is
+    shared, too.
     Raises ConfigError for what is no table.
     """
     return shared_tables.share(
-        current.notebook(), table, as_=as_, description=description, follow=follow
+        current.notebook(),
+        table,
+        as_=as_,
+        description=description,
+        about_columns=about_columns,
+        follow=follow,
     )[0]
 
 

@@ -387,6 +387,13 @@ class MCPNotebook(Configurable):
         ["", *OPTIONS["effort"].choices], **OPTIONS["effort"].trait()
     ).tag(config=True)
     system = traitlets.Unicode(**OPTIONS["system"].trait()).tag(config=True)
+    instructions = traitlets.Unicode(
+        "",
+        help=(
+            "House rules that Claude is told with each question: a text, or the path of "
+            "a file, read anew each time; at most 20 kB."
+        ),
+    ).tag(config=True)
     backend = traitlets.Enum(
         ["auto", "live", "replay"],
         "auto",
@@ -400,7 +407,8 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     replay_file = traitlets.Unicode(
         "",
-        help="File with recorded turns; empty: NAME.claude.json beside the notebook.",
+        help="File with recorded turns; empty: NAME.claude.json beside the notebook, "
+        "then the file of the folder that holds the question.",
     ).tag(config=True)
     record_source = traitlets.Unicode(
         "",
@@ -455,6 +463,12 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     context_window = traitlets.CInt(
         0, min=0, help="Tokens that fit the model; 0: what is known of it."
+    ).tag(config=True)
+    timings = traitlets.Bool(
+        False,
+        help="Whether outputs that are saved say how long things took; then a notebook "
+        "that runs again differs from what is saved. Live cards say it in any case, "
+        "%mcp_log too.",
     ).tag(config=True)
     log_file = traitlets.Unicode(
         "", help="File for a line of JSON a turn and a call; empty: none."

@@ -1,33 +1,28 @@
-"""What foreign bytes may cost: one set of limits for every binary format, and what a
-table in Arrow or Parquet declares before anything of it is decoded.
+"""What foreign bytes may cost: one list of limits for every binary format, read from
+what a file declares before anything of it is decoded.
 
 A file may be small and its content large: packed zeros, one long text that a thousand
-rows point to, a count of rows that no byte stands for. All sizes are of what a DataFrame
-of the table would hold.
+rows point to, a count of rows that no byte stands for, a picture of one colour.
 """
 
 from __future__ import annotations
 
+import io
 import struct
-from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import zipfile
 
 MAX_CELLS = 100_000_000
 # A kernel has this to spare for any file; above it the file itself must be large too.
 FREE_BYTES = 192_000_000
 # Packed columns of real tables are seldom smaller than a fiftieth.
 PACKED = 50
-# Cells of nulls have no bytes at all; other cells have at least a bit each.
-_FREE_VALUES = 10_000_000
-_MOST_BATCHES = 200_000
-_OBJECT = 64  # bytes of a Python object, of which lists and structs are made
-_FIXED = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
-_CONTINUES = 0xFFFFFFFF
-_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
+# What becomes no more than this by every size it declares is decoded in the kernel: it
+# can do no harm there, and a process of its own would cost more than the reading.
+SMALL_BYTES = 16_000_000
+# Four bytes each when drawn, of all frames: twice the largest sensors, and no more than
+# a browser can hold.
+MAX_PIXELS = 100_000_000
+_MOST_FRAMES = 5_000
 
 
 class Refused(str):
@@ -67,279 +62,150 @@ def refuse(why: str) -> Refused:
     )
 
 
-# ---- Arrow: the metadata of each batch, without its buffers
+# ---- archives: the sizes in the list at their end
+
+_MOST_PARTS = 20_000
 
 
-def refuse_arrow(source: pa.NativeFile, columns: int, is_file: bool) -> Refused | None:
-    """The refusal by what the batches of an Arrow file or stream declare; ValueError or
-    struct.error for a broken one.
+def refuse_archive(data: bytes) -> Refused | None:
+    """The refusal of a ZIP by what its parts declare to become; one that is broken or
+    lies is for the process that unpacks it.
     """
-    packed = source.size()
-    batches = _file_batches(source) if is_file else _stream_batches(source)
-    rows = values = decoded = 0
-    for number, (metadata, body) in enumerate(batches):
-        more_rows, more_values, more = _measure_batch(source, metadata, body)
-        rows += more_rows
-        values += more_values
-        decoded += more
-        refused = refuse_cells(rows * max(columns, 1)) or refuse_bytes(decoded, packed)
-        if refused is not None:
-            return refused
-        if values > _FREE_VALUES + 8 * decoded:
-            return refuse(f"it declares {values:,} values without bytes for them")
-        if number > _MOST_BATCHES:
-            return refuse(f"it has more than {_MOST_BATCHES:,} batches")
-
-    return None
+    parts = data.count(b"PK\1\2")
+    if parts > _MOST_PARTS:
+        return refuse(f"it has more than {_MOST_PARTS:,} parts")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error):
+        return None
+    return refuse_bytes(unpacked, len(data))
 
 
-def _file_batches(source: pa.NativeFile) -> Iterator[tuple[bytes, int]]:
-    """Metadata of each batch and where its body starts, as the footer lists them: it may
-    list one batch many times.
+# ---- pictures: the sides that stand in their first bytes, without decoding
+
+
+def refuse_picture(raw: bytes) -> Refused | None:
+    """The refusal of a picture by the pixels it declares; None for one that may be
+    drawn, and for what is no picture of a known kind.
     """
-    end = source.size() - 10
-    (size,) = struct.unpack("<i", source.read_at(4, end))
-    if not 0 < size <= end:
-        raise ValueError("its footer has no place")
+    sides = picture_sides(raw)
+    if sides is None:
+        return None
 
-    footer = source.read_at(size, end - size)
-    root = _number("<I", footer, 0)
-    for field in (2, 3):  # dictionaries, record batches
-        at = _field(footer, root, field)
-        for start in _entries(footer, at, 24):
-            offset, length = struct.unpack_from("<qi", footer, start)
-            if offset < 0 or length < 8:
-                raise ValueError("a batch has no place")
+    width, height, frames = sides
+    pixels = width * height * frames
+    if pixels <= MAX_PIXELS:
+        return None
 
-            head = source.read_at(length, offset)
-            # written so since 2019; before, the length alone stood in front
-            skip = 8 if _number("<I", head, 0) == _CONTINUES else 4
-            yield head[skip:], offset + length
-
-
-def _stream_batches(source: pa.NativeFile) -> Iterator[tuple[bytes, int]]:
-    at, end = 0, source.size()
-    while at + 8 <= end:
-        mark, length = struct.unpack("<Ii", source.read_at(8, at))
-        if mark != _CONTINUES or length <= 0:
-            return
-
-        metadata = source.read_at(length, at + 8)
-        body = at + 8 + length
-        yield metadata, body
-        place = _field(metadata, _number("<I", metadata, 0), 3)
-        size = _number("<q", metadata, place) if place else 0
-        if size < 0:
-            raise ValueError("a batch has a negative length")
-        at = body + size
-
-
-def _measure_batch(
-    source: pa.NativeFile, metadata: bytes, body: int
-) -> tuple[int, int, int]:
-    """Rows, values (also those inside of lists) and bytes of one batch when decoded."""
-    root = _number("<I", metadata, 0)
-    kind_at, batch = _field(metadata, root, 1), _table(metadata, root, 2)
-    kind = metadata[kind_at] if kind_at else 0
-    if kind not in (_DICTIONARY_BATCH, _RECORD_BATCH):
-        return 0, 0, 0
-    if kind == _DICTIONARY_BATCH:
-        batch = _table(metadata, batch, 1)
-
-    nodes = [
-        _number("<q", metadata, at)
-        for at in _entries(metadata, _field(metadata, batch, 1), 16)
-    ]
-    buffers = [
-        struct.unpack_from("<qq", metadata, at)
-        for at in _entries(metadata, _field(metadata, batch, 2), 16)
-    ]
-    if _field(metadata, batch, 3):
-        sizes = [_unpacked_size(source, body + at, size) for at, size in buffers]
-    else:
-        sizes = [size for _, size in buffers]
-
-    rows_at = _field(metadata, batch, 0)
-    rows = _number("<q", metadata, rows_at) if rows_at else 0
-    if rows < 0 or min(nodes, default=0) < 0 or min(sizes, default=0) < 0:
-        raise ValueError("a batch has a negative length")
-
-    is_dictionary = kind == _DICTIONARY_BATCH
-    return 0 if is_dictionary else rows, sum(nodes), sum(sizes)
-
-
-def _unpacked_size(source: pa.NativeFile, at: int, size: int) -> int:
-    """A packed buffer begins with its length unpacked; -1 says that it is not packed."""
-    if size < 8:
-        return size
-    (length,) = struct.unpack("<q", source.read_at(8, at))
-    return size - 8 if length == -1 else length
-
-
-# A flatbuffer: a table points back to the places of its fields, 0 for a default.
-
-
-def _number(form: str, data: bytes, at: int) -> int:
-    if at < 0:
-        raise ValueError("its metadata points outside")
-    return struct.unpack_from(form, data, at)[0]
-
-
-def _field(data: bytes, table: int, number: int) -> int:
-    places = table - _number("<i", data, table)
-    slot = 4 + 2 * number
-    if slot >= _number("<H", data, places):
-        return 0
-    offset = _number("<H", data, places + slot)
-    return table + offset if offset else 0
-
-
-def _table(data: bytes, table: int, number: int) -> int:
-    at = _field(data, table, number)
-    if not at:
-        raise ValueError("its metadata lacks a part")
-    return at + _number("<I", data, at)
-
-
-def _entries(data: bytes, field: int, width: int) -> range:
-    """Where the structs of a list start."""
-    if not field:
-        return range(0)
-    start = field + _number("<I", data, field)
-    count = _number("<I", data, start)
-    if start + 4 + count * width > len(data):
-        raise ValueError("its metadata points outside")
-    return range(start + 4, start + 4 + count * width, width)
-
-
-# ---- Parquet: the footer
-
-
-def refuse_parquet(meta: Any, packed: int) -> Refused | None:
-    """The refusal by what the footer declares."""
-    refused = refuse_cells(meta.num_rows * max(meta.num_columns, 1))
-    if refused is not None:
-        return refused
-
-    decoded = 0
-    for chunk, width in _chunks(meta):
-        # what is packed by runs and dictionaries has its full width afterwards
-        decoded += max(chunk.num_values * width, chunk.total_uncompressed_size)
-        refused = refuse_bytes(decoded, packed)
-        if refused is not None:
-            return refused
-
-    return None
-
-
-def find_repeating(meta: Any) -> tuple[dict[str, int], bool]:
-    """Columns of text that a dictionary or shared beginnings may make far larger than
-    their pages, with the bytes of their largest pages; and whether all of them can be
-    read as dictionaries, which stay as small as they came.
-    """
-    found: dict[str, int] = {}
-    are_dictionaries = True
-    for chunk, width in _chunks(meta):
-        size = chunk.total_uncompressed_size
-        if width or chunk.num_values * size <= FREE_BYTES:
-            continue
-
-        shares_beginnings = "DELTA_BYTE_ARRAY" in chunk.encodings
-        if shares_beginnings or any("DICTIONARY" in name for name in chunk.encodings):
-            path = chunk.path_in_schema
-            found[path] = max(size, found.get(path, 0))
-        are_dictionaries = are_dictionaries and not shares_beginnings
-
-    # only a column of its own can be read so, and none inside of a list or struct
-    return found, are_dictionaries and not any("." in path for path in found)
-
-
-def _chunks(meta: Any) -> Iterator[tuple[Any, int]]:
-    """Each column of each group of rows, and the bytes of one value; 0 for text."""
-    widths = []
-    for number in range(meta.num_columns):
-        column = meta.schema.column(number)
-        widths.append(_FIXED.get(column.physical_type, max(column.length, 0)))
-
-    for group in range(meta.num_row_groups):
-        columns = meta.row_group(group)
-        for number, width in enumerate(widths):
-            yield columns.column(number), width
-
-
-# ---- what a table becomes when its encodings are written out
-
-
-def refuse_table(data: pa.Table, packed: int) -> Refused | None:
-    """The refusal of a table that repeats its values without repeating their bytes."""
-    written = sum(
-        written_bytes(chunk) for column in data.columns for chunk in column.chunks
+    many = f" in {frames:,} frames" if frames > 1 else ""
+    return Refused(
+        f"not drawn: {width:,} by {height:,} pixels{many} are more than the limit of "
+        f"{MAX_PIXELS:,}; ask for a smaller picture"
     )
-    return refuse_bytes(written, packed)
 
 
-def written_bytes(array: Any) -> int:
-    """The bytes of an Arrow array whose dictionaries, runs and views are written out;
-    where that is not cheap to know, not less than them.
+def picture_sides(raw: bytes) -> tuple[int, int, int] | None:
+    """Width, height and frames of PNG, JPEG, GIF, WebP, BMP or TIFF as declared; None
+    for other bytes and for a header that is cut.
     """
-    kind, count = array.type, len(array)
-    if isinstance(array, pa.ExtensionArray):
-        return written_bytes(array.storage)
-    if pa.types.is_dictionary(kind):
-        return _weigh_dictionary(array.dictionary, pc.value_counts(array.indices))
-    if pa.types.is_run_end_encoded(kind):
-        # a slice begins amid its runs, which the difference of the ends covers
-        ends = np.asarray(array.run_ends, dtype=np.int64)
-        return _weigh_values(array.values, np.diff(ends, prepend=0))
-    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
-        views = np.frombuffer(array.buffers()[1], np.int32).reshape(-1, 4)
-        return int(views[array.offset : array.offset + count, 0].sum(dtype=np.int64))
-    if pa.types.is_struct(kind):
-        fields = (array.field(number) for number in range(kind.num_fields))
-        return _OBJECT * count + sum(map(written_bytes, fields))
-    if _is_listed(kind):
-        return _OBJECT * count + _listed_bytes(array)
-
-    return array.nbytes
+    try:
+        for start, measure in _MEASURES:
+            if raw.startswith(start):
+                return measure(raw)
+    except struct.error:
+        return None
+    return None
 
 
-def _is_listed(kind: pa.DataType) -> bool:
-    return (
-        pa.types.is_nested(kind) and hasattr(kind, "value_type")
-    ) or pa.types.is_map(kind)
+def _measure_png(raw: bytes) -> tuple[int, int, int]:
+    width, height = struct.unpack_from(">II", raw, 16)
+    # an animation says so before its first data
+    at = raw.find(b"acTL", 24, 4096)
+    frames = struct.unpack_from(">I", raw, at + 4)[0] if at > 0 else 1
+    return width, height, max(frames, 1)
 
 
-def _listed_bytes(array: Any) -> int:
-    """Lists own their values; views of lists may share them."""
-    inner = array.keys if pa.types.is_map(array.type) else array.values
-    size = written_bytes(inner)
-    if pa.types.is_map(array.type):
-        return size + written_bytes(array.items)
-    if "view" not in str(array.type):
-        return size
-
-    used = pc.sum(pc.list_value_length(array)).as_py() or 0  # pyright: ignore
-    return size if used <= len(inner) else size * used
+def _measure_gif(raw: bytes) -> tuple[int, int, int]:
+    width, height = struct.unpack_from("<HH", raw, 6)
+    # each frame has a block of control; a false one needs these bytes amid its data
+    return width, height, max(raw.count(b"\x21\xf9\x04"), 1)
 
 
-def _weigh_dictionary(values: Any, counts: Any) -> int:
-    known = counts.field("values")
-    times = np.zeros(len(values), np.int64)
-    present = np.asarray(known.is_valid())
-    places = np.asarray(known.fill_null(0)).astype(np.int64)[present]
-    times[places] = np.asarray(counts.field("counts"))[present]
-    return _weigh_values(values, times)
+def _measure_webp(raw: bytes) -> tuple[int, int, int] | None:
+    kind = raw[8:16]
+    if kind == b"WEBPVP8X":
+        # three bytes a side, less one; the canvas that holds all frames
+        width = int.from_bytes(raw[24:27], "little") + 1
+        height = int.from_bytes(raw[27:30], "little") + 1
+        return width, height, max(raw.count(b"ANMF"), 1)
+    if kind == b"WEBPVP8L":
+        (bits,) = struct.unpack_from("<I", raw, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, 1
+    if kind == b"WEBPVP8 ":
+        width, height = struct.unpack_from("<HH", raw, 26)
+        return width & 0x3FFF, height & 0x3FFF, 1
+    return None
 
 
-def _weigh_values(values: Any, times: np.ndarray) -> int:
-    """The bytes of values that stand so many times each."""
-    kind = values.type
-    total = int(times.sum())
-    if pa.types.is_fixed_size_binary(kind) or not pa.types.is_nested(kind):
-        try:
-            lengths = np.asarray(pc.binary_length(values).fill_null(0))  # pyright: ignore
-        except pa.ArrowNotImplementedError:
-            return total * (written_bytes(values) // max(len(values), 1) + 1)
-        return int(lengths.astype(np.int64) @ times[: len(lengths)])
+def _measure_bmp(raw: bytes) -> tuple[int, int, int]:
+    width, height = struct.unpack_from("<ii", raw, 18)
+    # a negative height says that the rows go down
+    return abs(width), abs(height), 1
 
-    return total * written_bytes(values)
+
+# markers that begin a frame; those between (C4, C8, CC) are tables
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # marks without a length
+
+
+def _measure_jpeg(raw: bytes) -> tuple[int, int, int] | None:
+    at = 2
+    while at + 9 <= len(raw):
+        mark, kind, length = struct.unpack_from(">BBH", raw, at)
+        if mark != 0xFF:
+            return None
+        if kind in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", raw, at + 5)
+            return width, height, 1
+        if kind == 0xFF:  # a byte that fills
+            at += 1
+        elif kind in _JPEG_ALONE:
+            at += 2
+        else:
+            at += 2 + length
+    return None
+
+
+_WIDTH, _HEIGHT = 256, 257
+_SHORT = 3
+
+
+def _measure_tiff(raw: bytes) -> tuple[int, int, int]:
+    """The largest of its pages, and how many there are."""
+    order = "<" if raw[:2] == b"II" else ">"
+    (at,) = struct.unpack_from(f"{order}I", raw, 4)
+    width = height = frames = 0
+    # pages point to the next, and may do so in a circle
+    while at and frames < _MOST_FRAMES:
+        frames += 1
+        (count,) = struct.unpack_from(f"{order}H", raw, at)
+        for number in range(min(count, 32)):
+            entry = at + 2 + 12 * number
+            tag, kind = struct.unpack_from(f"{order}HH", raw, entry)
+            form = f"{order}H" if kind == _SHORT else f"{order}I"
+            (value,) = struct.unpack_from(form, raw, entry + 8)
+            width = max(width, value if tag == _WIDTH else 0)
+            height = max(height, value if tag == _HEIGHT else 0)
+        (at,) = struct.unpack_from(f"{order}I", raw, at + 2 + 12 * count)
+    return width, height, frames
+
+
+_MEASURES = (
+    (b"\x89PNG\r\n\x1a\n", _measure_png),
+    (b"\xff\xd8\xff", _measure_jpeg),
+    ((b"GIF87a", b"GIF89a"), _measure_gif),
+    (b"RIFF", _measure_webp),
+    (b"BM", _measure_bmp),
+    ((b"II*\0", b"MM\0*"), _measure_tiff),
+)

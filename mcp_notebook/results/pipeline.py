@@ -5,10 +5,12 @@ sentence, or a report of success in place of rows.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from dataclasses import replace
 
+from mcp_notebook.charts.theirs import SCHEMA_ADDRESS, TheirChart, find_chart
 from mcp_notebook.results import (
     bounds,
     content,
@@ -76,6 +78,10 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
 
     parts, pictures = _take_pictures(parts)
     base = replace(base, images=(*base.images, *pictures))
+    parts, charts = _take_charts(parts)
+    if charts:
+        base = replace(base, charts=charts, text="\n".join(parts.texts))
+
     found = structured.read_structured(parts, options.sql, options.output_schema)
     if found.error is not None:
         return replace(
@@ -154,6 +160,52 @@ def _take_pictures(
         texts_left.append(left)
 
     return replace(parts, texts=tuple(texts_left)), pictures
+
+
+def _take_charts(
+    parts: content.ResultParts,
+) -> tuple[content.ResultParts, tuple[TheirChart, ...]]:
+    """The parts with the rows of charts in Vega-Lite in their place, and the charts."""
+    if not _may_hold_chart(parts):
+        return parts, ()
+
+    structured = find_chart(parts.structured)
+    in_texts = [find_chart(text) for text in parts.texts]
+    in_resources = [find_chart(item.text) for item in parts.resources]
+    charts = [one for one in (*in_texts, *in_resources) if one is not None]
+    if structured is not None:
+        # the texts beside structured content say the same once more
+        in_texts = [TheirChart({}, {}) if one is not None else None for one in in_texts]
+        charts = [structured]
+        rows = list(structured.rows.values())
+        parts = replace(parts, structured={"result": rows[0]} if rows else None)
+
+    if not charts:
+        return parts, ()
+
+    texts_left: list[str] = []
+    for text, chart in zip(parts.texts, in_texts, strict=True):
+        texts_left += [text] if chart is None else map(json.dumps, chart.rows.values())
+
+    resources_left = []
+    for item, chart in zip(parts.resources, in_resources, strict=True):
+        if chart is None:
+            resources_left.append(item)
+        elif structured is None:
+            texts_left += map(json.dumps, chart.rows.values())
+
+    left = replace(parts, texts=tuple(texts_left), resources=tuple(resources_left))
+    return left, tuple(charts)
+
+
+def _may_hold_chart(parts: content.ResultParts) -> bool:
+    """A cheap look, since hardly any result does."""
+    written = [*parts.texts, *(item.text or "" for item in parts.resources)]
+    if any(SCHEMA_ADDRESS in text for text in written):
+        return True
+
+    # structured content comes with the same as a text, or alone
+    return isinstance(parts.structured, dict) and not any(parts.texts)
 
 
 def _text_beside(

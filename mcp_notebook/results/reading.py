@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from mcp_notebook.charts.drawing import Drawing
+    from mcp_notebook.charts.theirs import TheirChart
+
 MAX_BYTES = 256 * 1024 * 1024  # of a result that is parsed
 _NOTHING = (None, "", [], {}, ())
 _MOST_NOTES = 12
@@ -304,6 +307,8 @@ class Reading:
     images: tuple[tuple[str, str], ...] = ()  # (mime type, base64)
     received_bytes: int = 0
     notes: tuple[str, ...] = ()
+    # drawn by the notebook's own server, or as a server sent them
+    charts: tuple[Drawing | TheirChart, ...] = ()
 
     def __repr__(self) -> str:
         """Its outcome in one line."""

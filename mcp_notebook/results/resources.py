@@ -9,31 +9,22 @@ import base64
 import binascii
 import datetime as dt
 import marshal
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from mcp_notebook.results import bounds, content, texts
+from mcp_notebook.results import bounds, columnar, content, texts
 from mcp_notebook.results.columns import build, infer
 from mcp_notebook.results.formats import workbook_process
 from mcp_notebook.results.reading import Raw, ReadOptions, Rejected, Table, from_rows
 
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
-
-_ARROW_FILE, _PARQUET, _STREAM, _ZIP = (
-    b"ARROW1",
-    b"PAR1",
-    b"\xff\xff\xff\xff",
-    b"PK\x03\x04",
-)
+_ZIP = b"PK\x03\x04"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _TEXT_TYPES = (
     "text/",
@@ -173,11 +164,12 @@ def allowed_path(uri: str, allowed: Sequence[str]) -> Path | None:
 
 def _read_file(path: Path, options: ReadOptions) -> list[Table] | str:
     with path.open("rb") as file:
-        magic = file.read(len(_ARROW_FILE))
+        reader = columnar.find_reader(file.read(len(columnar.ARROW_FILE)))
 
-    if magic.startswith((_ARROW_FILE, _STREAM, _PARQUET)):
+    if reader:
         # mapped, so that what is not looked at is never loaded
-        return _read_columnar(magic, pa.memory_map(str(path)))
+        data = columnar.load(pa.memory_map(str(path)), path)
+        return data if isinstance(data, str) else [_name_columns(data, reader)]
 
     size = path.stat().st_size
     if size > options.max_bytes:
@@ -187,8 +179,10 @@ def _read_file(path: Path, options: ReadOptions) -> list[Table] | str:
 
 
 def _read_bytes(data: bytes, mime: str, options: ReadOptions) -> list[Table] | str:
-    if data.startswith((_ARROW_FILE, _STREAM, _PARQUET)):
-        return _read_columnar(data[: len(_ARROW_FILE)], pa.BufferReader(data))
+    reader = columnar.find_reader(data)
+    if reader:
+        read = columnar.load(pa.BufferReader(data))
+        return read if isinstance(read, str) else [_name_columns(read, reader)]
     if len(data) > options.max_bytes:
         return f"its {len(data):,} bytes are more than the limit"
 
@@ -218,35 +212,14 @@ def _read_text(text: str, options: ReadOptions) -> list[Table] | str:
 
 
 def _read_workbook(data: bytes) -> list[Table] | str:
-    sheets = read_workbook(data)
+    sheets = bounds.refuse_archive(data) or read_workbook(data)
     if isinstance(sheets, str):
         return sheets
     return [build.table(raw, reader="workbook") for raw in sheets]
 
 
-def _read_columnar(magic: bytes, source: pa.NativeFile) -> list[Table] | str:
-    """Arrow or Parquet by its first bytes; the types are the file's own."""
-    if magic.startswith(_ARROW_FILE):
-        reader, load = "arrow file", _load_arrow_file
-    elif magic.startswith(_STREAM):
-        reader, load = "arrow stream", _load_arrow_stream
-    else:
-        reader, load = "parquet", _load_parquet
-
-    packed = source.size()
-    try:
-        data = load(source)
-        if isinstance(data, bounds.Refused):
-            return data
-
-        data.validate()
-        refused = bounds.refuse_table(data, packed)
-    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
-        return f"broken {reader}: {str(error)[:80]}"
-
-    if refused is not None:
-        return refused
-
+def _name_columns(data: pa.Table, reader: str) -> Table:
+    """Of Arrow or Parquet: the types are the file's own."""
     sent = tuple(data.column_names)
     names = build.unique(data.column_names)
     if len(set(sent)) < len(sent):
@@ -259,59 +232,7 @@ def _read_columnar(magic: bytes, source: pa.NativeFile) -> list[Table] | str:
         for name, kind in zip(names, data.schema.types, strict=True)
     }
     data = data.rename_columns(list(names))
-    return [Table(data, types, notes, reader=reader, names=sent)]
-
-
-def _load_arrow_file(source: pa.NativeFile) -> pa.Table | bounds.Refused:
-    reader = pa.ipc.open_file(source)
-    refused = bounds.refuse_arrow(source, len(reader.schema), is_file=True)
-    return reader.read_all() if refused is None else refused
-
-
-def _load_arrow_stream(source: pa.NativeFile) -> pa.Table | bounds.Refused:
-    reader = pa.ipc.open_stream(source)
-    refused = bounds.refuse_arrow(source, len(reader.schema), is_file=False)
-    return reader.read_all() if refused is None else refused
-
-
-def _load_parquet(source: pa.NativeFile) -> pa.Table | bounds.Refused:
-    import pyarrow.parquet as pq  # loads a large library that most results never need
-
-    file = pq.ParquetFile(source)
-    packed = source.size()
-    refused = bounds.refuse_parquet(file.metadata, packed)
-    if refused is not None:
-        return refused
-
-    repeating, are_dictionaries = bounds.find_repeating(file.metadata)
-    if not repeating:
-        return file.read()
-    if not are_dictionaries:
-        return _load_in_steps(file, max(repeating.values()), packed)
-
-    schema = file.schema_arrow
-    file = pq.ParquetFile(source, read_dictionary=list(repeating))
-    data = file.read()
-    refused = bounds.refuse_table(data, packed)
-    return data.cast(schema) if refused is None else refused
-
-
-def _load_in_steps(
-    file: pq.ParquetFile, largest: int, packed: int
-) -> pa.Table | bounds.Refused:
-    """A few rows at a time, until there are too many bytes: no value is larger than its
-    pages.
-    """
-    rows = min(max(bounds.FREE_BYTES // largest, 64), 65_536)
-    batches, size = [], 0
-    for batch in file.iter_batches(rows):
-        batches.append(batch)
-        size += batch.nbytes
-        refused = bounds.refuse_bytes(size, packed)
-        if refused is not None:
-            return refused
-
-    return pa.Table.from_batches(batches, file.schema_arrow)
+    return Table(data, types, notes, reader=reader, names=sent)
 
 
 # --- workbooks
@@ -376,7 +297,10 @@ def _open_aside(data: bytes, folder: str) -> list[tuple[str, Rows]] | str:
     if "refused" in answer:
         return bounds.refuse(answer["refused"])
     if "error" in answer:
-        return f"a workbook that cannot be read: {answer['error']}"
+        # the library says the same of a broken one and of repeated cells without end
+        return bounds.refuse(
+            f"a workbook that cannot be read ({answer['error']}): broken, or too large"
+        )
 
     return [(name, _restore_rows(rows)) for name, rows in answer["sheets"]]
 

@@ -1,5 +1,5 @@
 """The tools of the notebook's own server: `list_tables`, `describe_table`,
-`profile_table` and `query`.
+`profile_table`, `query` and `chart`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,13 @@ from mcp_notebook.sharing.answer import (
 )
 from mcp_notebook.sharing.arrow import arrow_bytes
 from mcp_notebook.sharing.catalog import Catalog, Entry
+from mcp_notebook.sharing.chart_tool import chart_tool
 from mcp_notebook.sharing.database import Handover, is_small
 from mcp_notebook.sharing.describing import (
     describe_elsewhere,
     describe_here,
     list_lines,
+    list_meanings,
     summary,
 )
 from mcp_notebook.sharing.masks import Masks
@@ -233,7 +235,7 @@ _PROFILE_SCHEMA: dict[str, Any] = {
 
 
 class TableTools:
-    """The four tools over one catalog; `masks` gives the masks as they are set at each call."""
+    """The tools over one catalog; `masks` gives the masks as they are set at each call."""
 
     def __init__(
         self,
@@ -301,6 +303,13 @@ class TableTools:
                 self.profile_table,
                 {"table": _TABLE},
                 _PROFILE_SCHEMA if self._form == "json" else None,
+            ),
+            chart_tool(
+                self._find,
+                self._ask,
+                self._masks,
+                _TABLE,
+                inside=self._form == "arrow",
             ),
         ]
 
@@ -405,7 +414,12 @@ class TableTools:
             )
 
         if entry.description:
-            text = f"{entry.description}\n{text}"
+            text = f"{masks.hide_text(entry.description)}\n{text}"
+
+        meanings = {n: masks.hide_text(words) for n, words in entry.meanings.items()}
+        told = list_meanings(meanings, (fact[0] for fact in fields))
+        if told:
+            text += f"\nWhat the columns mean:\n{told}"
 
         facts = (
             AnswerColumn("column", "TEXT"),

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mcp_notebook.freeze.call_log import Facts
-from mcp_notebook.freeze.write_notebook import document
+from mcp_notebook.freeze.writer import document
 from tests.freeze.trails import Made
 
 KEY = "abcdef1234567890abcdef"  # of no known shape

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from mcp_notebook.config import ConnectOptions
 from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.freeze.sealing import Sealer, fold_literal, literal, quote_text
-from mcp_notebook.freeze.write_notebook import document
-from mcp_notebook.freeze.write_step import Style
+from mcp_notebook.freeze.writer import Style, document
 from tests.freeze.trails import QUERY, Made
 
 ODD = [

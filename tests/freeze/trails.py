@@ -12,8 +12,7 @@ from mcp_notebook.freeze.call_log import Call, Facts, Run, Trail
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.select_calls import Chosen, Surroundings, Wish, choose
 from mcp_notebook.freeze.steps import FreezePlan, plan, problem_with
-from mcp_notebook.freeze.write_notebook import Cell, cell, cells, script
-from mcp_notebook.freeze.write_step import Style
+from mcp_notebook.freeze.writer import Cell, Style, cell, cells, script
 
 QUERY = Facts(reads=True, sql="sql", only=True)
 

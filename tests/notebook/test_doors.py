@@ -17,11 +17,13 @@ from mcp.types import (
     ImageContent,
     ResourceLink,
     TextContent,
+    ToolAnnotations,
 )
 
 import mcp_notebook
 from mcp_notebook.display.html_parts import picture
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, DataError
+from mcp_notebook.freeze.select_calls import Surroundings, Wish, choose
 from mcp_notebook.notebook import current, servers
 from mcp_notebook.sessions.tools import ToolInfo
 
@@ -68,7 +70,7 @@ def studio(state):
         """A number."""
         return 7
 
-    @server.tool()
+    @server.tool(annotations=ToolAnnotations(read_only_hint=True))
     def echo(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The records again."""
         return data
@@ -220,3 +222,33 @@ def test_what_was_shared_can_be_asked_for_in_a_script(state):
     mcp_notebook.share(frame, "x")
     assert mcp_notebook.sql("select sum(a) as s from x").s.tolist() == [3]
     assert current.notebook() is state
+
+
+def test_a_call_that_was_made_gives_its_result_again(studio, state):
+    rows = state.shell.user_ns["rows"] = studio.echo(data=[{"n": 1}])
+    studio.give("image")
+    studio.give("pdf")
+    assert [file.name for file in mcp_notebook.result().files] == ["report.pdf"]
+    (image,) = mcp_notebook.result(1).images
+    assert image.data == base64.b64decode(PNG)
+    assert mcp_notebook.result("rows").table is rows
+    with pytest.raises(DataError, match="No result is kept of 7"):
+        mcp_notebook.result(7)
+
+
+def test_freezing_a_call_takes_the_call_that_made_its_table(studio, state):
+    names = state.shell.user_ns
+    names["first"] = studio.echo(data=[{"n": 1}])
+    names["other"] = studio.echo(data=[{"n": 2}])
+    names["second"] = studio.echo(data=names["first"])
+    names["mine"] = pd.DataFrame({"n": [3]})
+    names["third"] = studio.echo(data=names["mine"])
+    state.adopt()
+
+    def frozen(name):
+        wish = Wish((name,))
+        return choose(state.trail, wish, Surroundings(names)).choices
+
+    assert [c.call.arguments["data"] for c in frozen("second")] == [[{"n": 1}]] * 2
+    assert list(frozen("second")[1].needs) == ["first"]
+    assert [c.own for c in frozen("third")] == [("mine",)]

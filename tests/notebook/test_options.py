@@ -18,7 +18,11 @@ from mcp_notebook.errors import ConfigError
 from mcp_notebook.magics.claude import ClaudeMagics
 from mcp_notebook.magics.extension import AwaitTransformer
 from mcp_notebook.notebook import compose as compose_module
-from mcp_notebook.notebook.compose import compose
+from mcp_notebook.notebook.compose import (
+    MOST_INSTRUCTIONS,
+    compose,
+    read_instructions,
+)
 from mcp_notebook.notebook.options import (
     OPTIONS,
     AskOption,
@@ -258,3 +262,65 @@ def test_the_persons_words_end_the_system_prompt(
     assert systems == [f"{rules}\nAnswer in French.\n"] * 3 + [rules]
     said = mcp_notebook.ask("Hello?", dry_run=True).text
     assert "The system prompt ends with: Answer in French." in said
+
+
+def systems_of(model: FakeMessages) -> list[str]:
+    return [body["system"][0]["text"] for body in model.requests]
+
+
+def test_house_rules_are_read_anew_at_each_question(
+    model: FakeMessages,
+    state: Notebook,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rules = tmp_path / "RULES.md"
+    state.settings.instructions = "RULES.md"
+    with pytest.raises(ConfigError, match="check the path"):
+        _ = mcp_notebook.ask("Hello?", new=True).text
+
+    for words in ("Revenue is net of refunds.", "Weeks begin on Sunday."):
+        rules.write_text(words)
+        _ = mcp_notebook.ask("Hello?", new=True).text
+
+    state.settings.instructions = "Round to whole euros."
+    _ = mcp_notebook.ask("Hello?", new=True, system="Be brief.").text
+    state.settings.instructions = ""
+    _ = mcp_notebook.ask("Hello?", new=True).text
+    plain = system_prompt(state.sessions)
+    begin = f"{plain}\nHouse rules of the person who asks:\n"
+    assert systems_of(model) == [
+        f"{begin}Revenue is net of refunds.\n",
+        f"{begin}Weeks begin on Sunday.\n",
+        f"{begin}Round to whole euros.\n\nBe brief.\n",
+        plain,
+    ]
+
+
+def test_house_rules_are_bounded_sealed_and_shown(
+    model: FakeMessages, state: Notebook, tmp_path: Path
+) -> None:
+    secret = "sk-ant-api03-" + "Ab3dE6gH9" * 9
+    rules = tmp_path / "house rules.txt"
+    rules.write_text(f"The key is {secret}.\n" + "Never guess. " * 4000)
+    state.settings.instructions = str(rules)
+    answer = mcp_notebook.ask("Hello?", new=True)
+    assert answer.text == "fine"
+    (system,) = systems_of(model)
+    assert secret not in system
+    assert "Never guess." in system
+    assert len(system) < len(system_prompt(state.sessions)) + MOST_INSTRUCTIONS + 100
+    assert system.rstrip().endswith("[cut: the house rules are longer]")
+    said = mcp_notebook.ask("Hello?", dry_run=True).text
+    assert "House rules of the person who asks:" in said
+    assert secret not in said
+
+
+def test_house_rules_that_are_no_text_are_refused(
+    state: Notebook, tmp_path: Path
+) -> None:
+    picture = tmp_path / "rules.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    with pytest.raises(ConfigError, match="holds no text"):
+        read_instructions(str(picture))

@@ -53,6 +53,7 @@ if url:
     shell.run_cell_magic("claude", server, "How many?")
     (name,) = [n for n in set(shell.user_ns) - before if hasattr(shell.user_ns[n], "attrs")]
     sizes["claude"] = len(shell.user_ns[name])
+    assert mcp_notebook.result().table is shell.user_ns[name]
 print(json.dumps(sizes))
 """  # fmt: skip
 

@@ -5,12 +5,17 @@ small ones with the same encodings are read. Texts cost the same for each byte.
 from __future__ import annotations
 
 import base64
+import contextlib
+import gc
 import io
+import resource
+import struct
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -19,7 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mcp_notebook.results import bounds, read, resources
+from mcp_notebook.agent import pictures
+from mcp_notebook.display import call_view, html_parts
+from mcp_notebook.results import bounds, columnar, read, resources
 from mcp_notebook.results.reading import Reading
 
 WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -28,8 +35,8 @@ SECONDS = 10  # a guard on a loaded machine; what is refused takes milliseconds
 
 def read_blob(data: bytes, mime: str = "application/octet-stream") -> Reading:
     blob = base64.b64encode(data).decode()
-    resource = {"uri": "demo://x", "mimeType": mime, "blob": blob}
-    return read({"content": [{"type": "resource", "resource": resource}]})
+    sent = {"uri": "demo://x", "mimeType": mime, "blob": blob}
+    return read({"content": [{"type": "resource", "resource": sent}]})
 
 
 # ---- Arrow and Parquet
@@ -262,7 +269,7 @@ def test_a_workbook_of_long_texts_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     rows = "".join(f'<row r="{at}"><c r="A{at}" {text}' for at in range(2, 60))
     reading = read_blob(write_workbook(HEADER + rows), WORKBOOK)
     assert not reading.tables
-    assert "its text is more than the limit" in reading.notes[0]
+    assert "more than the limit of 1 MB" in reading.notes[0]
 
 
 def test_a_workbook_that_outgrows_its_process_is_refused(
@@ -286,6 +293,304 @@ def test_a_small_workbook_costs_little_more_than_its_process() -> None:
     (table,) = read_blob(data, WORKBOOK).tables
     assert table.data.to_pydict() == {"x": [1]}
     assert time.perf_counter() - began < 4 * process + 0.2
+
+
+# ---- one generator: sizes that are declared, in every binary format, at three scales
+
+SCALES = (30_000, 300_000, 3_000_000)
+KERNEL_MB = 400  # what the process of the tests may grow by
+MOST_SECONDS = 2.0  # of the processor, in the kernel
+
+
+@contextlib.contextmanager
+def hold_costs() -> Iterator[None]:
+    """Fails when what is done inside costs the kernel too much memory or time."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.process_time()
+    yield
+    assert time.process_time() - began < MOST_SECONDS
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
+    assert grown < KERNEL_MB * 1024
+
+
+def write_stream(scale: int, packing: str | None) -> bytes:
+    table = pa.table({"a": repeat_in_dictionary(scale, 100_000)})
+    return write_arrow(table, packing, is_file=False)
+
+
+def write_file(scale: int, packing: str | None) -> bytes:
+    table = pa.table({"a": repeat_in_run(scale, 100_000)})
+    return write_arrow(table, packing, is_file=True)
+
+
+def write_dictionary_pages(scale: int, packing: str | None) -> bytes:
+    sink = io.BytesIO()
+    table = pa.table({"a": repeat_in_dictionary(scale, 100_000)})
+    pq.write_table(table, sink, compression=packing or "none")
+    return sink.getvalue()
+
+
+def write_runs(scale: int, packing: str | None) -> bytes:
+    """Numbers as indices of a dictionary of one, so that none has bytes of its own."""
+    sink = io.BytesIO()
+    schema = pa.schema([(f"a{at}", pa.int64()) for at in range(20)])
+    column = pa.array(np.zeros(scale, np.int64))
+    table = pa.table([column] * 20, schema=schema)
+    pq.write_table(table, sink, compression=packing or "none", row_group_size=10**9)
+    return sink.getvalue()
+
+
+def write_varint(number: int, width: int = 1) -> bytes:
+    """As Thrift writes it; wider than it must be where another had that width."""
+    out = bytearray()
+    while number > 127 or len(out) + 1 < width:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def write_lying_footer(scale: int, packing: str | None) -> bytes:
+    """A page of one long text, of which the footer says that it has ten bytes."""
+    sink = io.BytesIO()
+    table = pa.table({"a": ["x" * (scale * 100)]})
+    pq.write_table(table, sink, compression=packing, use_dictionary=False)
+    data = sink.getvalue()
+    chunk = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(0).column(0)
+    true = write_varint(chunk.total_uncompressed_size * 2)
+    start = data.rindex(b"PAR1", 4) - int.from_bytes(data[-8:-4], "little") - 4
+    footer = data[start:].replace(true, write_varint(20, len(true)))
+    assert footer != data[start:]
+    return data[:start] + footer
+
+
+def write_spreadsheet(scale: int, packing: str | None) -> bytes:
+    """OpenDocument, whose cells and rows say how often they stand."""
+    del packing
+    names = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
+        for name in ("office", "table", "text")
+    )
+    cell = '<table:table-cell office:value-type="string" {}><text:p>x</text:p>'
+    wide = cell.format('table:number-columns-repeated="10000"')
+    rows = f'<table:table-row table:number-rows-repeated="{scale}">{wide}'
+    content = (
+        f"{XML}<office:document-content {names}><office:body><office:spreadsheet>"
+        f'<table:table table:name="a">{rows}</table:table-cell></table:table-row>'
+        "</table:table></office:spreadsheet></office:body></office:document-content>"
+    )
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", SPREADSHEET, zipfile.ZIP_STORED)
+        archive.writestr("META-INF/manifest.xml", MANIFEST)
+        archive.writestr("content.xml", content)
+    return sink.getvalue()
+
+
+def write_corner(scale: int, packing: str | None) -> bytes:
+    del packing
+    return write_workbook(HEADER + write_cell(min(scale, 1_048_576), "XFD"))
+
+
+def write_padded(scale: int, packing: str | None) -> bytes:
+    """A workbook whose sheet is mostly blanks."""
+    del packing
+    return write_workbook(HEADER + " " * min(scale * 100, 300_000_000))
+
+
+MANIFEST = XML + (
+    '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:'
+    'manifest:1.0"/>'
+)
+SPREADSHEET = "application/vnd.oasis.opendocument.spreadsheet"
+BINARY = "application/octet-stream"
+CODECS = ("snappy", "gzip", "brotli", "zstd", "lz4", None)
+DECLARED = [
+    *((write_stream, packing, BINARY) for packing in (None, "zstd", "lz4")),
+    *((write_file, packing, BINARY) for packing in (None, "zstd", "lz4")),
+    *((write_dictionary_pages, packing, BINARY) for packing in CODECS),
+    (write_spreadsheet, None, SPREADSHEET),
+    (write_corner, None, WORKBOOK),
+]
+BOMBS = [(*case, scale) for case in DECLARED for scale in SCALES]
+# as large as they say: only above the limit are they bombs
+LARGE_ONLY = [
+    *((write_runs, packing, BINARY) for packing in ("zstd", None)),
+    *((write_lying_footer, packing, BINARY) for packing in ("gzip", "brotli", "zstd")),
+    (write_padded, None, WORKBOOK),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("write", "packing", "mime", "scale"),
+    BOMBS + [(*case, SCALES[2]) for case in LARGE_ONLY],
+)
+def test_a_bomb_costs_the_kernel_little_and_says_why(
+    write: Callable[[int, str | None], bytes],
+    packing: str | None,
+    mime: str,
+    scale: int,
+) -> None:
+    if mime != BINARY:
+        pytest.importorskip("python_calamine")
+    data = write(scale, packing)
+    gc.collect()
+    with hold_costs():
+        reading = read_blob(data, mime)
+    assert not reading.tables
+    (note,) = reading.notes
+    assert note.startswith("demo://x: not read: ")
+    assert "ask for fewer rows" in note
+
+
+@pytest.mark.parametrize("write", [write_stream, write_file, write_dictionary_pages])
+def test_what_is_not_small_is_decoded_aside_and_mapped(
+    write: Callable[[int, str | None], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = read_blob(write(50, "zstd"))
+    monkeypatch.setattr(bounds, "SMALL_BYTES", -1)
+    monkeypatch.setattr(columnar, "_read_parquet", None)  # not in this process
+    before = pa.total_allocated_bytes()
+    aside = read_blob(write(50, "zstd"))
+    assert pa.total_allocated_bytes() == before
+    assert aside.tables[0].data.equals(here.tables[0].data)
+    assert aside.tables[0].types == here.tables[0].types
+
+
+def test_a_broken_file_is_told_as_broken_from_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "SMALL_BYTES", -1)
+    data = bytearray(write_dictionary_pages(50, "zstd"))
+    data[40:60] = bytes(20)
+    ((_, why),) = read_blob(bytes(data)).rejected
+    assert "broken parquet" in why
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.list_(pa.int64())])
+def test_an_offset_that_points_outside_ends_no_kernel(kind: pa.DataType) -> None:
+    values = pa.array([["ab"], [[1, 2]]][kind != pa.string()] * 9, kind)
+    validity, offsets, *rest = values.buffers()
+    moved = np.frombuffer(offsets, np.int32)[:10].copy()
+    moved[4] = 2_000_000_000
+    buffers = [validity, pa.py_buffer(moved.tobytes())]
+    if kind == pa.string():
+        array = pa.Array.from_buffers(kind, 9, [*buffers, *rest])
+    else:
+        array = pa.Array.from_buffers(kind, 9, buffers, children=[values.values])
+    reading = read_blob(write_arrow(pa.table({"a": array}), None, is_file=True))
+    assert not reading.tables
+    assert "broken arrow file" in reading.rejected[0][1]
+
+
+# ---- pictures and documents, which are drawn and never decoded here
+
+
+def declare_png(side: int) -> bytes:
+    head = struct.pack(">II", side, side) + bytes((8, 0, 0, 0, 0))
+    data = b"\0\0\0\rIHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    return b"\x89PNG\r\n\x1a\n" + data + bytes(8) + b"IEND\xaeB`\x82"
+
+
+def declare_jpeg(side: int) -> bytes:
+    sides = struct.pack(">HH", side % 65_536, side % 65_536)
+    scan = b"\xff\xc0\0\x11\x08" + sides + bytes(12)
+    comment = b"\xff\xff\xfe\0\x10" + b"\xff\xc0" * 7
+    return b"\xff\xd8" + comment + scan + bytes(9) + b"\xff\xd9"
+
+
+def declare_gif(side: int) -> bytes:
+    frames = (b"\x21\xf9\x04" + bytes(5)) * (side // 100)
+    return b"GIF89a" + struct.pack("<HH", 3_000, 3_000) + bytes(9) + frames + b";"
+
+
+def declare_webp(side: int) -> bytes:
+    size = (side - 1).to_bytes(3, "little")
+    return b"RIFF" + bytes(4) + b"WEBPVP8X" + bytes(8) + size * 2 + bytes(9)
+
+
+def declare_bmp(side: int) -> bytes:
+    return b"BM" + bytes(16) + struct.pack("<ii", side, -side) + bytes(30)
+
+
+def declare_tiff(side: int) -> bytes:
+    entries = [struct.pack("<HHII", tag, 4, 1, side) for tag in (256, 257)]
+    # the page is its own next one
+    return b"II*\0" + struct.pack("<IH", 8, 2) + b"".join(entries) + b"\x08\0\0\0"
+
+
+PICTURES: dict[str, Callable[[int], bytes]] = {
+    "image/png": declare_png,
+    "image/jpeg": declare_jpeg,
+    "image/gif": declare_gif,
+    "image/webp": declare_webp,
+    "image/bmp": declare_bmp,
+    "image/tiff": declare_tiff,
+}
+
+
+@pytest.mark.parametrize("side", [10_001, 30_000, 65_000])
+@pytest.mark.parametrize("mime", PICTURES)
+def test_a_picture_of_too_many_pixels_is_not_drawn(mime: str, side: int) -> None:
+    raw = PICTURES[mime](side)
+    data = base64.b64encode(raw).decode()
+    with hold_costs():
+        assert html_parts.picture(mime, data) is None
+        said = call_view.missing_image(mime, data)
+        block = pictures.picture_block(mime, data)
+    assert "more than the limit of 100,000,000; ask for a smaller picture" in said
+    assert block["type"] == ("image" if mime == "image/gif" else "text")
+
+
+@pytest.mark.parametrize("mime", PICTURES)
+def test_the_sides_of_pictures_are_those_that_a_library_reads(mime: str) -> None:
+    image = pytest.importorskip("PIL.Image")
+    sink = io.BytesIO()
+    image.new("RGB", (123, 45)).save(sink, mime.partition("/")[2])
+    raw = sink.getvalue()
+    assert bounds.picture_sides(raw) == (123, 45, 1)
+    # cut anywhere, it says no more than that
+    for length in range(0, len(raw), 3):
+        assert bounds.picture_sides(raw[:length]) in (None, (123, 45, 1))
+
+
+def write_svg(inner: str) -> str:
+    text = f'<svg xmlns="http://www.w3.org/2000/svg">{inner}</svg>'
+    return base64.b64encode(text.encode()).decode()
+
+
+def repeat_in_svg(levels: int) -> str:
+    groups = ['<g id="a0"><path d="M0 0"/></g>']
+    for at in range(levels):
+        groups.append(f'<g id="a{at + 1}">' + f'<use href="#a{at}"/>' * 10 + "</g>")
+    return write_svg("".join(groups))
+
+
+@pytest.mark.parametrize("levels", [7, 15, 300])
+def test_a_drawing_that_repeats_itself_without_end_is_not_drawn(levels: int) -> None:
+    with hold_costs():
+        assert html_parts.picture("image/svg+xml", repeat_in_svg(levels)) is None
+        circle = write_svg('<g id="a"><use href="#a"/><use href="#a"/></g>')
+        assert html_parts.picture("image/svg+xml", circle) is None
+    assert html_parts.picture("image/svg+xml", repeat_in_svg(3))
+
+
+@pytest.mark.parametrize("pages", [10, 100_000, 10_000_000])
+@pytest.mark.parametrize(
+    ("start", "mime"),
+    [
+        (b"%PDF-1.7\n1 0 obj<</Type/Pages/Count ", "application/pdf"),
+        (b"PK\3\4", "application/zip"),
+        (b"\x1f\x8b\x08", "application/gzip"),
+    ],
+    ids=["PDF", "ZIP", "gzip"],
+)
+def test_a_document_is_kept_as_it_came(start: bytes, mime: str, pages: int) -> None:
+    data = start + str(pages).encode() + zlib.compress(bytes(pages))
+    with hold_costs():
+        reading = read_blob(data, mime)
+    assert not reading.tables
+    assert f"no reader for {mime}" in reading.rejected[0][1]
 
 
 # ---- text

@@ -95,6 +95,7 @@ async def test_tools_are_described_for_a_model(runner: SqlRunner):
     async with Client(server_of(Notebook(), runner)) as client:
         tools = (await client.list_tools()).tools
     assert [tool.name for tool in tools] == [
+        "chart",
         "describe_table",
         "list_tables",
         "profile_table",

@@ -99,6 +99,7 @@ async def test_the_typescript_sdk_lists_queries_pages_and_hears_of_changes(
         seen = said[transport]
         assert "error" not in seen, seen
         assert seen["tools"] == [
+            "chart",
             "describe_table",
             "list_tables",
             "profile_table",

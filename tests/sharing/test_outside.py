@@ -117,6 +117,7 @@ async def test_a_client_that_speaks_stdio_goes_through_the_bridge(outside: Addre
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     async with Client(StdioServerParameters(**command, env=environment)) as client:
         assert sorted(tool.name for tool in (await client.list_tools()).tools) == [
+            "chart",
             "describe_table",
             "list_tables",
             "profile_table",
