@@ -341,17 +341,17 @@ def _names_by_name(value: Any) -> Any:
     return {key: names for key, names in found.items() if names is not _LEFT_OUT}
 
 
-def _matching(pattern: str) -> Callable[[Any], Any]:
+def _fit_pattern(pattern: str) -> Callable[[Any], Any]:
     """A mender that takes a text only when all of it fits the pattern."""
     fits = re.compile(pattern).fullmatch
     return lambda value: value if isinstance(value, str) and fits(value) else _LEFT_OUT
 
 
-_uri = _matching(_IN_URI)
-_absolute_uri = _matching("[A-Za-z][-A-Za-z0-9+.]*:" + _IN_URI)
+_uri = _fit_pattern(_IN_URI)
+_absolute_uri = _fit_pattern("[A-Za-z][-A-Za-z0-9+.]*:" + _IN_URI)
 # An `$id` may end in `#`, but name no part of itself.
-_own_uri = _matching(_BEFORE_HASH + "#?")
-_anchor = _matching("[A-Za-z_][-A-Za-z0-9._]*")
+_own_uri = _fit_pattern(_BEFORE_HASH + "#?")
+_anchor = _fit_pattern("[A-Za-z_][-A-Za-z0-9._]*")
 
 
 def _reference(value: Any) -> Any:
