@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from IPython.display import display, update_display
 
-from mcp_notebook.display.call_view import byte_size, count_of, duration
+from mcp_notebook.display.call_view import byte_size, count_of, saved_duration
 from mcp_notebook.display.html_parts import NO_MATH, SANS, dim, escape, tag
 from mcp_notebook.events import Footer, Stop, Working
 from mcp_notebook.untrusted_text import clip, visible
@@ -166,9 +166,7 @@ def footer_line(footer: Footer) -> str:
     if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
         pieces.append(dollars(footer.dollars))
 
-    if footer.seconds:
-        pieces.append(duration(footer.seconds))
-
+    pieces.append(saved_duration(footer.seconds))
     if footer.kept_bytes:
         pieces.append(f"{byte_size(footer.kept_bytes)} kept out of the model")
 
@@ -320,8 +318,9 @@ class WorkingLine:
     def end(self) -> None:
         """There is something to read now."""
         if self._form is not None and self._shown:
-            took = duration(self._clock() - self._since)
-            self._form.clear(f"{self._text} · {took} · no answer")
+            took = saved_duration(self._clock() - self._since)
+            words = [self._text, took, "no answer"]
+            self._form.clear(" · ".join(word for word in words if word))
         self._text, self._shown = "", False
 
     def leave(self, text: str) -> None:

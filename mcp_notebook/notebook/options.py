@@ -464,6 +464,12 @@ class MCPNotebook(Configurable):
     context_window = traitlets.CInt(
         0, min=0, help="Tokens that fit the model; 0: what is known of it."
     ).tag(config=True)
+    timings = traitlets.Bool(
+        False,
+        help="Whether outputs that are saved say how long things took; then a notebook "
+        "that runs again differs from what is saved. Live cards say it in any case, "
+        "%mcp_log too.",
+    ).tag(config=True)
     log_file = traitlets.Unicode(
         "", help="File for a line of JSON a turn and a call; empty: none."
     ).tag(config=True)

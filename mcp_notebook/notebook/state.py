@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import importlib
+import itertools
 import os
 import threading
 import weakref
@@ -20,6 +21,7 @@ from mcp_notebook.agent.call_values import Shaping
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config import InProcessServer
 from mcp_notebook.config.userfiles import user_folder
+from mcp_notebook.display.call_view import show_times
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
@@ -60,6 +62,8 @@ class Notebook:
         self.clients = Clients()  # those that we make for a model's service
         self.ledger = Ledger()
         self._write_log(settings.log_file)
+        show_times(settings.timings)
+        settings.observe(lambda change: show_times(change.new), names="timings")
         settings.observe(lambda change: self._write_log(change.new), names="log_file")
         settings.observe(
             lambda _: loop.submit(self.sessions.announce_roots()), names="roots"
@@ -86,6 +90,7 @@ class Notebook:
         # of the table itself)
         self.server_words: dict[str, dict[str, dict[str, str]]] = {}
         self.recording: Path | None = None
+        self.numbers = itertools.count(1)  # of questions
         self._renamed: Path | None = None  # the notebook, when its name changed
         # what was said of recordings that are not this notebook's own
         self.announced: set[str] = set()
