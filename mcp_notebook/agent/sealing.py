@@ -34,7 +34,7 @@ from mcp_notebook.veil import Veil, says_nothing
 # first rows of a table whose texts are searched: a card shows no more
 LOOKED_AT = 2_000
 # A model's thinking is signed, and a picture is no text.
-UNTOUCHED = ("thinking", "redacted_thinking", "image")
+UNTOUCHED = ("thinking", "redacted_thinking", "image", "document")
 LEARNED = 50_000  # first values of a masked column that are known from then on
 
 

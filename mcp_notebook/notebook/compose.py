@@ -27,7 +27,6 @@ from mcp_notebook.agent.request import (
     Request,
     clock_block,
     describe_request,
-    find_table_names,
     system_prompt,
     user_blocks,
 )
@@ -36,7 +35,7 @@ from mcp_notebook.agent.toolset import Toolset, choose_tools
 from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
 from mcp_notebook.events import Event, Note, Stop, TextDelta
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.notebook import resources, shared_tables
+from mcp_notebook.notebook import mentions, resources, shared_tables
 from mcp_notebook.notebook.options import Settled
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget, Limits
@@ -64,7 +63,9 @@ async def events_of(
     asyncio.get_running_loop().run_in_executor(
         None, importlib.import_module, "mcp_notebook.results.model_preview"
     )
-    composed = await compose(notebook, options)
+    # A program's prompt may hold any words with an @, a cell's are the person's own.
+    strict = any(conversation is own for own in notebook.branches.values())
+    composed = await compose(notebook, options, strict=strict)
     for note in composed.notes:
         yield note
 
@@ -100,11 +101,14 @@ class Composed:
     notes: tuple[Note, ...] = ()  # what the person is told before anything is sent
 
 
-async def compose(notebook: Notebook, options: Settled) -> Composed:
+async def compose(
+    notebook: Notebook, options: Settled, *, strict: bool = True
+) -> Composed:
     """Sessions, backend, budget and prompt of one question; raises our exceptions where
-    something is missing.
+    something is missing, with `strict` also where a word with an @ names nothing.
     """
-    # first, for without one nothing needs to start
+    named, unknown = mentions.find_named(notebook, options.prompt, strict=strict)
+    # before anything starts, for without one nothing needs to
     renamed = notebook.follow_rename()
     backend = _backend(notebook, options)
     rules, notes = read_instructions(notebook.settings.instructions)
@@ -133,10 +137,18 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
         search_above=notebook.settings.tool_search,
         veil=notebook.veil,
     )
-    prompt = await _prompt(notebook, options, budget)
-    return Composed(
-        request, prompt, Toolset.of(sessions), budget, added=added, notes=tuple(notes)
-    )
+    toolset = Toolset.of(sessions)
+    # what is masked is not told by another way either
+    notebook.learn_masked()
+    attached = [
+        await asyncio.to_thread(mentions.attach, notebook, thing, toolset)
+        for thing in named
+    ]
+    prompt = await _prompt(notebook, options, budget, named, attached)
+    said = ", ".join(one.said for one in attached)
+    notes += [Note(f"sent: {said}")] if said else []
+    notes += [Note(words) for words in unknown]
+    return Composed(request, prompt, toolset, budget, added=added, notes=tuple(notes))
 
 
 def read_instructions(setting: str) -> tuple[str, list[Note]]:
@@ -213,12 +225,16 @@ def _system_prompt(sessions: list[Any], added: str, more: str) -> str:
     return text
 
 
-async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[Block]:
-    """The person's words, the schemas of tables that they name, and the resources that
-    they mention.
-    """
+async def _prompt(
+    notebook: Notebook,
+    options: Settled,
+    budget: Budget,
+    named: list[mentions.Named],
+    attached: list[mentions.Attached],
+) -> list[Block]:
+    """The person's words, the schemas of tables that they name, and what else they name."""
     describing, masking = shared_tables.load_describing()
-    names = find_table_names(options.prompt, notebook.shell.user_ns)
+    names = [thing.written for thing in named if thing.kind == "table"]
     schemas = {}
     masks = masking.Masks(notebook.veil.patterns, known=notebook.veil.known)
     for name in names:
@@ -232,15 +248,20 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
     # After the words and the schemas, so that the prompt begins as it was written.
     blocks.append(clock_block())
-    rows = options.rows_to_model
-    if "@" in options.prompt:
-        attached = await resources.attach_mentions(notebook, options.prompt, rows)
-    else:
-        attached = []
+    more = [block for one in attached for block in one.blocks]
+    if any(thing.kind == "resource" for thing in named):
+        words = mentions.without_code(options.prompt)
+        rows = options.rows_to_model
+        more += await resources.attach_mentions(notebook, words, rows)
 
-    blocks += [{**block, "text": budget.fit(block["text"])} for block in attached]
+    return blocks + [_fit(block, budget) for block in more]
 
-    return blocks
+
+def _fit(block: Block, budget: Budget) -> Block:
+    if block["type"] != "text":
+        return block
+
+    return {**block, "text": budget.fit(block["text"])}
 
 
 def _choose_sessions(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
