@@ -85,7 +85,8 @@ def _pictures_of(event: ToolResult) -> tuple[tuple[str, str], ...]:
 def _notes_of(event: ToolResult) -> list[str]:
     notes = list(event.reading.notes) if event.reading is not None else []
     return notes + [
-        f"{describe_file(file)}: .files of the result" for file in event.files
+        f"{describe_file(file)}: .files of mcp_notebook.result() after the call"
+        for file in event.files
     ]
 
 

@@ -138,8 +138,11 @@ def _write_structured(parts: content.ResultParts) -> str:
     if value in (None, {}) or any(_starts_as_json(text) for text in parts.texts):
         return ""
     inner = texts.unwrap_blocks(value)
-    if isinstance(inner, str):
-        return "" if inner.strip() in "\n".join(parts.texts) else inner
+    if not isinstance(inner, (dict, list)):
+        # one scalar, which frameworks print as the text, too: `true` or `True`
+        told = inner if isinstance(inner, str) else json.dumps(inner, default=str)
+        said = "\n".join(parts.texts)
+        return "" if told.strip().lower() in said.lower() else told
 
     return write_left(value, -1)
 

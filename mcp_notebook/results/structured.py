@@ -8,7 +8,7 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -310,7 +310,9 @@ def _declare(raw: Raw, schema: Mapping[str, Any]) -> Raw:
     names = raw.names or ()
     if not names and not raw.rows:
         names = _names_of_items(schema, raw.path.rpartition(".")[2])
-        raw = replace(raw, names=names or None, columns=tuple(() for _ in names))
+        if names:
+            raw = replace(raw, names=names, columns=tuple(() for _ in names))
+            raw = raw.with_note("no rows came: the tool declares these columns")
     properties = _find_properties(schema, set(names), 0)
     if properties is None or any(raw.declared):
         return raw
@@ -319,13 +321,49 @@ def _declare(raw: Raw, schema: Mapping[str, Any]) -> Raw:
 
 
 def _names_of_items(schema: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """The columns of an empty list, by what the schema says of its items."""
-    described = _find_properties(schema, {key}, 0) or {}
-    match described.get(key):
-        case {"items": {"properties": Mapping() as items}}:
-            return tuple(map(str, items))
+    """The columns of an empty list, by what the schema says of the items of the list of
+    that name, or of its only list.
+    """
+    lists = list(_described_lists("", schema, schema, 0))
+    named = [names for name, names in lists if name == key] or [
+        names for _, names in lists
+    ]
+    return named[0] if len(named) == 1 else ()
 
-    return ()
+
+def _described_lists(
+    key: str, schema: Any, whole: Mapping[str, Any], depth: int
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each list of objects in a schema: its name and the names of its items."""
+    schema = _follow_reference(schema, whole)
+    if not isinstance(schema, Mapping) or depth > _SCHEMA_DEPTH:
+        return
+
+    items = _follow_reference(schema.get("items"), whole)
+    if isinstance(items, Mapping) and isinstance(items.get("properties"), Mapping):
+        yield key, tuple(map(str, items["properties"]))
+        return
+
+    for form in itertools.chain(schema.get("anyOf") or (), schema.get("oneOf") or ()):
+        yield from _described_lists(key, form, whole, depth + 1)
+
+    properties = schema.get("properties")
+    for name, sub in properties.items() if isinstance(properties, Mapping) else ():
+        yield from _described_lists(str(name), sub, whole, depth + 1)
+
+
+def _follow_reference(schema: Any, whole: Mapping[str, Any]) -> Any:
+    """What a `$ref` into the schema's own definitions points to."""
+    for _ in range(_SCHEMA_DEPTH):
+        if not (isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str)):
+            break
+
+        found: Any = whole
+        for part in schema["$ref"].removeprefix("#").strip("/").split("/"):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        schema = found
+
+    return schema
 
 
 def _find_properties(

@@ -35,6 +35,8 @@ _TYPE_LISTS = frozenset(
 # Words on a column, for a reader.
 _DESCRIPTIONS = frozenset("description comment remarks note doc unit units".split())
 # What goes with a type in the protocols of databases, and says nothing of the values.
+# where a column is from, by a word, and the parts of a record
+_KIND_OF_PLACE = {"table": str, "schema": str, "database": str, "fields": list}
 _OF_TYPE = frozenset(
     "nullable mode datatypeid datatypesize datatypemodifier tableid columnid format "
     "scale precision length fields typeoid type_oid oid table schema database "
@@ -239,14 +241,29 @@ def _describes(key: str, value: Any) -> bool:
 
 def _say_more(item: Mapping[str, Any]) -> list[str]:
     """The keys of a column's description that the table says nothing of."""
-    known = {*_NAME_KEYS, *(key.lower() for key in _TYPE_KEYS), *_OF_TYPE}
-    return [
-        key
-        for key, sub in item.items()
-        if key.lower() not in known
-        and not _describes(key, sub)
-        and sub not in (None, "", [], {})
-    ]
+    name, kind = _read_column(item)
+    names = {key.lower() for key in _NAME_KEYS}
+    kinds = {key.lower() for key in _TYPE_KEYS}
+    said = []
+    for key, sub in item.items():
+        if sub in (None, "", [], {}) or _describes(key, sub):
+            continue
+        # a second name that is another word, a type that is none
+        if key.lower() in names and _letters(sub) == _letters(name):
+            continue
+        if key.lower() in kinds and (kind is not None or type(sub) is str):
+            continue
+        if key.lower() in _OF_TYPE and type(sub) is _KIND_OF_PLACE.get(key, type(sub)):
+            continue
+
+        said.append(key)
+
+    return said
+
+
+def _letters(value: Any) -> str:
+    """A name without what spellings differ in: `Order ID` is `order_id`."""
+    return "".join(filter(str.isalnum, str(value))).casefold()
 
 
 # --- names and rows together
