@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop, naming
-from mcp_notebook.agent.backends import Clients
+from mcp_notebook.agent.backends import Clients, ModelFacts
 from mcp_notebook.agent.call_values import Shaping
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config import InProcessServer
@@ -89,6 +89,8 @@ class Notebook:
         # what the person says of servers' tables: server, table, column (an empty one:
         # of the table itself)
         self.server_words: dict[str, dict[str, dict[str, str]]] = {}
+        # what the service said of models, by address and name
+        self.model_facts: dict[tuple[str, str], ModelFacts] = {}
         self.recording: Path | None = None
         self.numbers = itertools.count(1)  # of questions
         self._renamed: Path | None = None  # the notebook, when its name changed
