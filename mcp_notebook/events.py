@@ -37,7 +37,7 @@ class Working:
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
     """A piece of what the model says of its thinking, where it says anything; shown
-    while it thinks, never kept.
+    while it thinks, and kept folded with `MCPNotebook.thinking`.
     """
 
     text: str

@@ -446,7 +446,7 @@ def _unescape(escape: re.Match[str]) -> str:
     if not rest:
         raise ValueError(code)
     if kind == "N":
-        return _unicode_name(rest[1:-1])
+        return unicodedata.lookup(rest[1:-1])
 
     return chr(int(rest, 16))
 
@@ -461,7 +461,3 @@ def _unescape_byte(escape: re.Match[str]) -> str:
         return chr(ord(text[0]) & 0xFF)
 
     return text
-
-
-def _unicode_name(name: str) -> str:
-    return unicodedata.lookup(name)
