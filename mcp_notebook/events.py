@@ -59,7 +59,7 @@ class Approval:
     chooses `once`, `always` (this tool), `server` (the tools in `reading`) or `deny`.
     """
 
-    arguments: dict[str, Any] = field(default_factory=dict, repr=False)
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
     # arguments that stand masked in the call's event, with their lengths
     hidden: tuple[str, ...] = ()
     history: str = ""  # whether the tool was allowed before, and what changed since
@@ -78,7 +78,7 @@ class Reply:
 
     choice: str
     reason: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ async def read_resource(
         def read_aside() -> ToolResult:
             # On a worker thread: a second of parsing must not stop every other session.
             contents = [_wire(content) for content in answer.contents]
-            reading = _read_contents(contents)
+            reading = read_result(_blocks(contents))
             seconds = round(time.monotonic() - began, 4)
             origin = Origin(
                 server, asked.tool, asked.arguments, asked.id, stamp, seconds
@@ -122,11 +122,6 @@ async def read_resource(
     return await NotebookCalls(notebook, keep=keep).perform(
         asked, {"uri": uri}, work, facts=Facts(reads=True), kind="resource"
     )
-
-
-def _read_contents(contents: list[dict[str, Any]]) -> Reading:
-    """A resource's contents are what a tool would embed, so the same readers take them."""
-    return read_result(_blocks(contents))
 
 
 def _blocks(contents: list[dict[str, Any]]) -> dict[str, Any]:

@@ -492,14 +492,15 @@ class Notebook:
         """
         told = self._renamed or notebook_path(self.shell.user_ns)
         # A file that the person named is no notebook's.
-        if told is None or self.recording != Path(sidecar_for(told).name):
+        old = self.recording
+        if told is None or old is None or old != Path(sidecar_for(told).name):
             return ""
 
         notebook = self.path()
         if notebook is None or notebook.name == told.name:
             return ""
 
-        old, self.recording = self.recording, Path(sidecar_for(notebook).name)
+        self.recording = Path(sidecar_for(notebook).name)
         folder = folder_of(notebook)
         moved = move_along(folder / old, folder / self.recording)
         words = f"{old} was renamed with it" if moved else f"{old} stays as it is"
@@ -549,11 +550,9 @@ def notebook_path(
     """The notebook's path where the frontend tells it: Jupyter servers do, VS Code
     does, nbclient does not.
     """
-    for told in (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME")):
-        if isinstance(told, str) and told.endswith(".ipynb"):
-            return Path(told)
-
-    return None
+    said = (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME"))
+    paths = [Path(path) for path in said if str(path).endswith(".ipynb")]
+    return next(iter(paths), None)
 
 
 def folder_of(notebook: Path) -> Path:
