@@ -208,7 +208,7 @@ class Explorer:
         its rows in another order. The page has the first rows.
         """
         by, down = asked.get("by"), asked.get("down") is True
-        if _is_within(by, self._data.num_columns - 1):
+        if isinstance(by, int) and 0 <= by < self._data.num_columns:
             column = by
         else:
             column = None
@@ -301,10 +301,6 @@ class Explorer:
 
 def _is_positive(number: object) -> TypeGuard[int]:
     return isinstance(number, int) and number > 0
-
-
-def _is_within(number: object, last: int) -> TypeGuard[int]:
-    return isinstance(number, int) and 0 <= number <= last
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

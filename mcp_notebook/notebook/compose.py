@@ -115,6 +115,8 @@ async def compose(
     if renamed:
         notes.append(Note(renamed))
 
+    facts, warning = await _facts_of(notebook, backend)
+    notes += [Note(warning, "warning")] if warning else []
     # Claude joins tables there, whichever servers the cell names.
     await notebook.own_session()
     sessions = _choose_sessions(notebook, options.servers)
@@ -129,7 +131,10 @@ async def compose(
         backend,
         _system_prompt(sessions, added, options.system),
         max_tokens=backends.fitting_reply(
-            backend.model, options.max_tokens, local=backend.kind == "local"
+            backend.model,
+            options.max_tokens,
+            local=backend.kind == "local",
+            said=facts.reply,
         ),
         effort=options.effort,
         schema=form.schema if form else None,
@@ -202,6 +207,23 @@ def _text_of_file(line: str) -> str:
         )
 
     return line
+
+
+async def _facts_of(
+    notebook: Notebook, backend: backends.Backend
+) -> tuple[backends.ModelFacts, str]:
+    """What the service says of the model, asked once a kernel and model, and a warning
+    that is said once. A recording asks nothing that is no turn.
+    """
+    key = (backend.address, backend.model)
+    known = notebook.model_facts.get(key)
+    if known is not None:
+        return known, ""
+    if not backend.searches or notebook.recording is not None:
+        return backends.ModelFacts(), ""
+
+    found = notebook.model_facts[key] = await backends.ask_facts(backend)
+    return found, found.warning
 
 
 def _add_words(notebook: Notebook, sessions: list[Any], rules: str) -> str:
@@ -364,8 +386,10 @@ def length_notes(
     if not conversation.tokens:
         return []
 
+    facts = notebook.model_facts.get((backend.address, backend.model))
+    said = facts.window if facts is not None else None
     window = settings.context_window or (
-        None if backend.free else backends.window_of(backend.model)
+        None if backend.free else said or backends.window_of(backend.model)
     )
     return [
         Note(line, "warning")

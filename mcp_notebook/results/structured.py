@@ -126,19 +126,27 @@ def _compare_to_blocks(
     if not new:
         return found if here == there else _note_rows(found, other)
 
-    new = [replace(raw, json=False) for raw in new]
     # the same columns with other rows: two versions, of which the typed one is believed
+    new = [replace(raw, json=False) for raw in new]
     if new[0].names == found.raws[0].names:
         found = _note_rows(found, other)
         return replace(found, raws=(*found.raws, *new))
-    if other.confidence == "high" and new[0].rows > found.raws[0].rows:
-        note = "stood in the text beside the structured content"
-        first = tuple(raw.with_note(note) for raw in new)
-        return replace(found, raws=(*first, *found.raws), reader=other.reader)
     if other.confidence != "high":
         return _note_rows(found, other) if here != there else found
 
-    note = "stood in the text beside the structured content, which is the table before"
+    return _add_tables(found, new, other.reader)
+
+
+def _add_tables(found: Findings, new: Sequence[Raw], reader: str) -> Findings:
+    """The tables of the structured content and those of the text beside it, the longer
+    ones first.
+    """
+    note = "stood in the text beside the structured content"
+    if new[0].rows > found.raws[0].rows:
+        first = tuple(raw.with_note(note) for raw in new)
+        return replace(found, raws=(*first, *found.raws), reader=reader)
+
+    note = f"{note}, which is the table before"
     return replace(found, raws=(*found.raws, *(raw.with_note(note) for raw in new)))
 
 
@@ -394,10 +402,11 @@ def _kind_of(schema: Any) -> str | None:
         return None
 
     options = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    real = []
-    for option in options:
-        if isinstance(option, Mapping) and option.get("type") != "null":
-            real.append(option)
+    real = [
+        option
+        for option in options
+        if isinstance(option, Mapping) and option.get("type") != "null"
+    ]
 
     # A union declares nothing; a type or null is that type.
     if len(real) != 1 or not isinstance(real[0].get("type"), str):
