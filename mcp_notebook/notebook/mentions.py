@@ -103,13 +103,16 @@ def find_named(
     """The things that a prompt names, each once, in order, and a sentence for each word
     that is no name and went as it stands.
 
-    Raises ConfigError for an unknown name, with the near ones; without `strict` (a
-    prompt that a program made) only where one is near.
+    Raises ConfigError for an unknown name, with the near ones. Without `strict` (a
+    prompt that a program made, perhaps of others' words) only where one is near, and
+    files are those of the working folder.
     """
     found: dict[str, Named] = {}
     unknown: dict[str, None] = {}
     for word, is_path, is_quoted in _words(prompt):
-        if is_path:
+        if is_path and not strict and not _is_inside(word):
+            thing = None
+        elif is_path:
             thing = _find_file(word) if not is_quoted or _is_file(word) else None
         else:
             thing = _find_word(notebook, word)
@@ -170,7 +173,7 @@ def _find_word(notebook: Notebook, word: str) -> Named | None:
         return Named(word, "server", (word, ""))
     if name == "error":
         return Named("error", "error")
-    if "." in word and _is_file(word):
+    if "." in word and _is_inside(word):
         return Named(word, "file", Path(word))
 
     return None
@@ -217,6 +220,14 @@ def _is_file(word: str) -> bool:
         return Path(word).expanduser().is_file()
     except (OSError, ValueError):
         return False
+
+
+def _is_inside(word: str) -> bool:
+    """Whether a path is that of a file in the working folder, links followed."""
+    if not _is_file(word):
+        return False
+
+    return Path(word).expanduser().resolve().is_relative_to(Path.cwd().resolve())
 
 
 def _find_file(word: str) -> Named:

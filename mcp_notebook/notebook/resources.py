@@ -240,7 +240,10 @@ def shown_to_model(
 USAGE = (
     "Write %mcp_prompt SERVER.NAME argument=value ..., with --ask to ask it at once."
 )
-_OTHER_MENTION = re.compile(r"@(?=([\w.-]+):[A-Za-z][\w+.-]*:)")
+# Whatever an @ could name: a resource with its server, a variable, a file, a cell.
+_OTHER_MENTION = re.compile(
+    r"""(?<![\w.@])@(?=(?:([\w.-]+):[A-Za-z][\w+.-]*:)?[\w"'./~])"""
+)
 
 
 async def rows(notebook: Notebook, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -309,8 +312,13 @@ async def text_of(notebook: Notebook, target: str, arguments: Mapping[str, str])
     if not text:
         raise ConfigError(f"The prompt {target} is empty.")
 
-    # A server's words attach its own resources only; what another server holds is for
-    # the person to name.
+    return neutralize_mentions(server, text)
+
+
+def neutralize_mentions(server: str, text: str) -> str:
+    """A server's words as they may stand in a question: they attach its own resources
+    only; what another server, the notebook or a file holds is for the person to name.
+    """
     return _OTHER_MENTION.sub(
         lambda found: "@" if found.group(1) == server else "@ ", text
     )

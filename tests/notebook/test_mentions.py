@@ -3,6 +3,7 @@ never with a secret or a masked value, an unknown one refused before anything is
 """
 
 import base64
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 import mcp_notebook
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook import compose, mentions
+from mcp_notebook.notebook import compose, mentions, resources
 from mcp_notebook.notebook.options import AskOptions
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.replay.keys import fingerprint
@@ -118,6 +119,37 @@ def test_a_programs_prompt_may_hold_any_handle(
     with pytest.raises(ConfigError, match="Did you mean @orders"):
         _ = mcp_notebook.ask("Sum @ordrs.", new=True).text
     assert len(model.requests) == 1
+
+
+def test_a_programs_prompt_reaches_no_file_elsewhere(
+    state: Notebook, model: FakeMessages, tmp_path: Path
+) -> None:
+    """Others' words may stand in such a prompt."""
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    (tmp_path / "private.txt").write_text("outside words")
+    (folder / "link.txt").symlink_to(tmp_path / "private.txt")
+    (folder / "near.txt").write_text("inside words")
+    os.chdir(folder)
+    places = ("../private.txt", f"{tmp_path}/private.txt", "./link.txt", "./near.txt")
+    for place in places:
+        _ = mcp_notebook.ask(f"Is this rude? 'see @{place}'", new=True).text
+    asked = [str(body["messages"]) for body in model.requests]
+    assert ["outside words" in one for one in asked] == [False] * 4
+    assert "inside words" in asked[-1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["@orders", "@~/.ssh/id_rsa", "@error", '@"a b.txt"', "@other:data://x", "(@cell)"],
+)
+def test_a_servers_prompt_names_nothing_of_the_notebook(
+    state: Notebook, words: str
+) -> None:
+    neutral = resources.neutralize_mentions("shop", f"Look at {words}, please.")
+    assert mentions.find_named(state, neutral) == ([], [])
+    own = "See @shop:data://x and me@shop.org"
+    assert resources.neutralize_mentions("shop", own) == own
 
 
 def test_values_code_and_files_go_and_are_said(state: Notebook) -> None:
