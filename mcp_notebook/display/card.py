@@ -431,7 +431,8 @@ def _remarks_text(view: TableView, columns: int) -> list[str]:
         names = clip(", ".join(column.name for column in view.columns[columns:]), 80)
         lines.append(f"… {view.width - columns:,} more columns: {names}")
 
-    for label, why in badges(view.truncated, view.approximate):
-        lines.append(f"{label}: {why}")
+    lines += [
+        f"{label}: {why}" for label, why in badges(view.truncated, view.approximate)
+    ]
 
     return [*lines, *view.notes]

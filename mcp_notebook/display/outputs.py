@@ -17,6 +17,7 @@ from IPython.display import display, update_display
 from mcp_notebook.display.call_view import byte_size, count_of, saved_duration
 from mcp_notebook.display.html_parts import NO_MATH, SANS, dim, escape, tag
 from mcp_notebook.events import Footer, Stop, Working
+from mcp_notebook.secrets import seal_text
 from mcp_notebook.untrusted_text import clip, visible
 
 Bundle = dict[str, Any]
@@ -148,6 +149,21 @@ def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]
 
     html = tag("div", sign + dim(escape(plain)), f"{SANS};margin:4px 0", NO_MATH)
     return {"text/html": html, "text/plain": f"{mark} {plain}" if mark else plain}
+
+
+MOST_THINKING = 20_000  # characters of one turn that are kept
+
+
+def thinking_fold(thinking: str) -> dict[str, str]:
+    """The bundle of what a model said of its thinking, folded."""
+    words = visible(clip(seal_text(thinking.strip()), MOST_THINKING), lines=True)
+    count = len(words.split())
+    heading = f"Thinking · {count:,} word{'s' * (count != 1)}"
+    summary = tag("summary", dim(heading), "cursor:pointer")
+    told = tag("div", escape(words), "white-space:pre-wrap;margin:4px 0 4px 14px")
+    html = tag("details", summary + dim(told), f"{SANS};margin:4px 0", NO_MATH)
+    first = clip(" ".join(words.split()), 200)
+    return {"text/html": html, "text/plain": f"{heading}: {first}"}
 
 
 _STOPS = {

@@ -220,6 +220,7 @@ class CellRun:
             buttons=self._buttons,
             live=self._attended and self._shown != "none",
             patience=PATIENCE if whole else LONG,
+            thinking=self._notebook.settings.thinking,
         )
         if whole:
             return view

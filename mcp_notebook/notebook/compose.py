@@ -27,7 +27,6 @@ from mcp_notebook.agent.request import (
     Request,
     clock_block,
     describe_request,
-    find_table_names,
     system_prompt,
     user_blocks,
 )
@@ -36,7 +35,7 @@ from mcp_notebook.agent.toolset import Toolset, choose_tools
 from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
 from mcp_notebook.events import Event, Note, Stop, TextDelta
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.notebook import resources, shared_tables
+from mcp_notebook.notebook import mentions, resources, shared_tables
 from mcp_notebook.notebook.options import Settled
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget, Limits
@@ -64,7 +63,9 @@ async def events_of(
     asyncio.get_running_loop().run_in_executor(
         None, importlib.import_module, "mcp_notebook.results.model_preview"
     )
-    composed = await compose(notebook, options)
+    # A program's prompt may hold any words with an @, a cell's are the person's own.
+    strict = any(conversation is own for own in notebook.branches.values())
+    composed = await compose(notebook, options, strict=strict)
     for note in composed.notes:
         yield note
 
@@ -100,17 +101,22 @@ class Composed:
     notes: tuple[Note, ...] = ()  # what the person is told before anything is sent
 
 
-async def compose(notebook: Notebook, options: Settled) -> Composed:
+async def compose(
+    notebook: Notebook, options: Settled, *, strict: bool = True
+) -> Composed:
     """Sessions, backend, budget and prompt of one question; raises our exceptions where
-    something is missing.
+    something is missing, with `strict` also where a word with an @ names nothing.
     """
-    # first, for without one nothing needs to start
+    named, unknown = mentions.find_named(notebook, options.prompt, strict=strict)
+    # before anything starts, for without one nothing needs to
     renamed = notebook.follow_rename()
     backend = _backend(notebook, options)
     rules, notes = read_instructions(notebook.settings.instructions)
     if renamed:
         notes.append(Note(renamed))
 
+    facts, warning = await _facts_of(notebook, backend)
+    notes += [Note(warning, "warning")] if warning else []
     # Claude joins tables there, whichever servers the cell names.
     await notebook.own_session()
     sessions = _choose_sessions(notebook, options.servers)
@@ -125,7 +131,10 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
         backend,
         _system_prompt(sessions, added, options.system),
         max_tokens=backends.fitting_reply(
-            backend.model, options.max_tokens, local=backend.kind == "local"
+            backend.model,
+            options.max_tokens,
+            local=backend.kind == "local",
+            said=facts.reply,
         ),
         effort=options.effort,
         schema=form.schema if form else None,
@@ -133,10 +142,18 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
         search_above=notebook.settings.tool_search,
         veil=notebook.veil,
     )
-    prompt = await _prompt(notebook, options, budget)
-    return Composed(
-        request, prompt, Toolset.of(sessions), budget, added=added, notes=tuple(notes)
-    )
+    toolset = Toolset.of(sessions)
+    # what is masked is not told by another way either
+    notebook.learn_masked()
+    attached = [
+        await asyncio.to_thread(mentions.attach, notebook, thing, toolset)
+        for thing in named
+    ]
+    prompt = await _prompt(notebook, options, budget, named, attached)
+    said = ", ".join(one.said for one in attached)
+    notes += [Note(f"sent: {said}")] if said else []
+    notes += [Note(words) for words in unknown]
+    return Composed(request, prompt, toolset, budget, added=added, notes=tuple(notes))
 
 
 def read_instructions(setting: str) -> tuple[str, list[Note]]:
@@ -192,6 +209,23 @@ def _text_of_file(line: str) -> str:
     return line
 
 
+async def _facts_of(
+    notebook: Notebook, backend: backends.Backend
+) -> tuple[backends.ModelFacts, str]:
+    """What the service says of the model, asked once a kernel and model, and a warning
+    that is said once. A recording asks nothing that is no turn.
+    """
+    key = (backend.address, backend.model)
+    known = notebook.model_facts.get(key)
+    if known is not None:
+        return known, ""
+    if not backend.searches or notebook.recording is not None:
+        return backends.ModelFacts(), ""
+
+    found = notebook.model_facts[key] = await backends.ask_facts(backend)
+    return found, found.warning
+
+
 def _add_words(notebook: Notebook, sessions: list[Any], rules: str) -> str:
     """What the person says of the servers' tables, and the house rules."""
     names = sorted(session.name for session in sessions)
@@ -213,12 +247,16 @@ def _system_prompt(sessions: list[Any], added: str, more: str) -> str:
     return text
 
 
-async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[Block]:
-    """The person's words, the schemas of tables that they name, and the resources that
-    they mention.
-    """
+async def _prompt(
+    notebook: Notebook,
+    options: Settled,
+    budget: Budget,
+    named: list[mentions.Named],
+    attached: list[mentions.Attached],
+) -> list[Block]:
+    """The person's words, the schemas of tables that they name, and what else they name."""
     describing, masking = shared_tables.load_describing()
-    names = find_table_names(options.prompt, notebook.shell.user_ns)
+    names = [thing.written for thing in named if thing.kind == "table"]
     schemas = {}
     masks = masking.Masks(notebook.veil.patterns, known=notebook.veil.known)
     for name in names:
@@ -232,16 +270,20 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
     # After the words and the schemas, so that the prompt begins as it was written.
     blocks.append(clock_block())
-    rows = options.rows_to_model
-    if "@" in options.prompt:
-        attached = await resources.attach_mentions(notebook, options.prompt, rows)
-    else:
-        attached = []
+    more = [block for one in attached for block in one.blocks]
+    if any(thing.kind == "resource" for thing in named):
+        words = mentions.without_code(options.prompt)
+        rows = options.rows_to_model
+        more += await resources.attach_mentions(notebook, words, rows)
 
-    for block in attached:
-        blocks.append({**block, "text": budget.fit(block["text"])})
+    return blocks + [_fit(block, budget) for block in more]
 
-    return blocks
+
+def _fit(block: Block, budget: Budget) -> Block:
+    if block["type"] != "text":
+        return block
+
+    return {**block, "text": budget.fit(block["text"])}
 
 
 def _choose_sessions(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
@@ -345,8 +387,10 @@ def length_notes(
     if not conversation.tokens:
         return []
 
+    facts = notebook.model_facts.get((backend.address, backend.model))
+    said = facts.window if facts is not None else None
     window = settings.context_window or (
-        None if backend.free else backends.window_of(backend.model)
+        None if backend.free else said or backends.window_of(backend.model)
     )
     return [
         Note(line, "warning")

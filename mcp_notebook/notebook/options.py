@@ -394,6 +394,13 @@ class MCPNotebook(Configurable):
             "a file, read anew each time; at most 20 kB."
         ),
     ).tag(config=True)
+    thinking = traitlets.Bool(
+        False,
+        help=(
+            "Keep what the model says of its thinking in the cell, folded, also when it "
+            "is saved; else it is shown while it thinks and then goes."
+        ),
+    ).tag(config=True)
     backend = traitlets.Enum(
         ["auto", "live", "replay"],
         "auto",

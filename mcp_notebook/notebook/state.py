@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop, naming
-from mcp_notebook.agent.backends import Clients
+from mcp_notebook.agent.backends import Clients, ModelFacts
 from mcp_notebook.agent.call_values import Shaping
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config import InProcessServer
@@ -89,6 +89,8 @@ class Notebook:
         # what the person says of servers' tables: server, table, column (an empty one:
         # of the table itself)
         self.server_words: dict[str, dict[str, dict[str, str]]] = {}
+        # what the service said of models, by address and name
+        self.model_facts: dict[tuple[str, str], ModelFacts] = {}
         self.recording: Path | None = None
         self.numbers = itertools.count(1)  # of questions
         self._renamed: Path | None = None  # the notebook, when its name changed
@@ -490,14 +492,15 @@ class Notebook:
         """
         told = self._renamed or notebook_path(self.shell.user_ns)
         # A file that the person named is no notebook's.
-        if told is None or self.recording != Path(sidecar_for(told).name):
+        old = self.recording
+        if told is None or old is None or old != Path(sidecar_for(told).name):
             return ""
 
         notebook = self.path()
         if notebook is None or notebook.name == told.name:
             return ""
 
-        old, self.recording = self.recording, Path(sidecar_for(notebook).name)
+        self.recording = Path(sidecar_for(notebook).name)
         folder = folder_of(notebook)
         moved = move_along(folder / old, folder / self.recording)
         words = f"{old} was renamed with it" if moved else f"{old} stays as it is"
@@ -547,11 +550,9 @@ def notebook_path(
     """The notebook's path where the frontend tells it: Jupyter servers do, VS Code
     does, nbclient does not.
     """
-    for told in (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME")):
-        if isinstance(told, str) and told.endswith(".ipynb"):
-            return Path(told)
-
-    return None
+    said = (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME"))
+    paths = [Path(path) for path in said if str(path).endswith(".ipynb")]
+    return next(iter(paths), None)
 
 
 def folder_of(notebook: Path) -> Path:

@@ -122,7 +122,7 @@ class Catalog:
         namespace = self._namespace()
         return tuple(
             entry
-            for name, entry in sorted(self._entries.items())
+            for _, entry in sorted(self._entries.items())
             if entry.variable in namespace
         )
 

@@ -26,6 +26,7 @@ DELIMITERS = "\t,;|"
 LARGE = 64 * 1024  # characters from which Arrow's reader is worth its doubts
 _HEAD = 64 * 1024
 _START = 64  # characters in which a text's first sign stands
+_LINE_END = re.compile(r"[\r\n]")
 _JUDGED = 500  # rows of a long text that are judged
 
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -130,7 +131,8 @@ def read_large_csv(text: str) -> Taken | None:
     if len(text) < LARGE or text[:_START].lstrip("\ufeff \r\n")[:1] in "[{<":
         return None
 
-    head = text[:_HEAD].split("\n", 1)[0]
+    # Some programs of Windows and old Macs end lines with \r alone.
+    head = _LINE_END.split(text[:_HEAD], maxsplit=1)[0]
     delimiter = max(DELIMITERS, key=head.count)
     names = _names_of_large(head, delimiter)
     if delimiter == "|" or not names:
@@ -307,7 +309,7 @@ def _doubt_in(
     if csv_records.has_typed_column(rows):
         return ""
 
-    is_spaced = delimiter == "," and _is_list_of_words(names)
+    is_spaced = delimiter == "," and all(name.startswith(" ") for name in names[1:])
     # Prose has no tabs, seldom quotes around a word, and seldom two lines of three words
     # between commas.
     is_large = len(names) > 2 and len(rows) > 1
@@ -316,11 +318,6 @@ def _doubt_in(
         return ""
 
     return "nothing but commas speaks for data"
-
-
-def _is_list_of_words(names: Sequence[str]) -> bool:
-    """Whether a blank follows each comma, as in prose."""
-    return all(name.startswith(" ") for name in names[1:])
 
 
 def _are_identifiers(names: Sequence[str]) -> bool:
