@@ -321,7 +321,7 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
             own,
             others=others,
             named=notebook.path() is not None,
-            announced=notebook.announced,
+            file_notes=notebook.file_notes,
             strict=settings.strict,
         )
 

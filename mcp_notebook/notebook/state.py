@@ -95,7 +95,7 @@ class Notebook:
         self.numbers = itertools.count(1)  # of questions
         self._renamed: Path | None = None  # the notebook, when its name changed
         # what was said of recordings that are not this notebook's own
-        self.announced: set[str] = set()
+        self.file_notes: set[str] = set()
         # what the last calls gave besides tables, by their ids
         self.answers: dict[str, ToolResult] = {}
         self.trail = Trail()  # what was called, exactly, for %mcp_freeze

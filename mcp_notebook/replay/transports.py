@@ -134,7 +134,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
 
     `path` is the notebook's own file, None where it has none; `others` are asked, all
     of them, for what it does not hold: files are found by what is in them, for a
-    notebook may have been renamed or copied, and nbclient tells no name. `announced`:
+    notebook may have been renamed or copied, and nbclient tells no name. `file_notes`:
     what was said of them already, which is said once. `strict`: an answer that was
     written for other results than those of now is a miss.
 
@@ -151,7 +151,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         pace: float = PACE,
         others: Sequence[Path] = (),
         named: bool = True,
-        announced: set[str] | None = None,
+        file_notes: set[str] | None = None,
         strict: bool = False,
     ) -> None:
         self._own = _Recording(Path(path)) if path is not None else None
@@ -160,7 +160,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         self._unreadable: dict[Path, str] = {}
         self._strict = strict
         self._named = named  # whether the notebook's name is known
-        self._announced = set() if announced is None else announced
+        self._file_notes = set() if file_notes is None else file_notes
         self._answered: dict[Path, _Recording] = {}
         self.drift: list[Drift] = []
         self._pace = pace
@@ -344,13 +344,13 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         else:
             return
 
-        if words not in self._announced:
-            self._announced.add(words)
+        if words not in self._file_notes:
+            self._file_notes.add(words)
             yield Drift("file", name, "", f"{words}.")
 
     def _announce(self, words: str) -> None:
-        if words not in self._announced:
-            self._announced.add(words)
+        if words not in self._file_notes:
+            self._file_notes.add(words)
             self._note([Drift("file", "", "", words)])
 
     def _check_tools(self, match: _Match) -> None:

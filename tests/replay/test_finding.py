@@ -95,7 +95,7 @@ async def test_an_orphan_answers_and_is_named(tmp_path: Path):
     assert answers == ["old 1"]
     assert "old name.ipynb is gone" in note
     said = {note.rstrip(".")}
-    assert await play("Same?", others=[orphan], announced=said) == (["old 1"], [])
+    assert await play("Same?", others=[orphan], file_notes=said) == (["old 1"], [])
 
 
 async def test_files_that_answer_differently_are_named(tmp_path: Path):
