@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         connect,
         disconnect,
         resource,
+        result,
         server,
         share,
         sql,

@@ -37,7 +37,7 @@ class Working:
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
     """A piece of what the model says of its thinking, where it says anything; shown
-    while it thinks, never kept.
+    while it thinks, and kept folded with `MCPNotebook.thinking`.
     """
 
     text: str
@@ -59,7 +59,7 @@ class Approval:
     chooses `once`, `always` (this tool), `server` (the tools in `reading`) or `deny`.
     """
 
-    arguments: dict[str, Any] = field(default_factory=dict, repr=False)
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
     # arguments that stand masked in the call's event, with their lengths
     hidden: tuple[str, ...] = ()
     history: str = ""  # whether the tool was allowed before, and what changed since
@@ -78,7 +78,7 @@ class Reply:
 
     choice: str
     reason: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,9 @@ _TYPE_WORDS = {
 # parsers give up on deeper ones.
 DEEPEST = 100
 LONGEST_PATTERN = 2_000  # characters: compiling it takes time
-# https://www.rfc-editor.org/rfc/rfc3986: what a reference may not hold.
-_NO_URI = re.compile(r"[\s<>\"{}|\\^`\x00-\x20]|[^\x00-\x7f]|%(?![0-9A-Fa-f]{2})")
-_ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
+# https://www.rfc-editor.org/rfc/rfc3986: what a reference holds, and what but a `#`.
+_IN_URI = r"(?:[^\x00-\x20<>\"{}|\\^`%\x80-\U0010ffff]|%[0-9A-Fa-f]{2})*"
+_BEFORE_HASH = _IN_URI.replace("`%", "`%#")
 # Bigger whole numbers are not read alike everywhere.
 _MOST = 2**63
 _OLD = re.compile(r"draft-0[3-6]|schema\.org/schema")
@@ -144,7 +144,7 @@ def _say_newly(schema: Mapping[str, Any]) -> Schema:
     _lift_union(new)
     _lift_properties(new)
     _lift_dependencies(new)
-    if isinstance(new.get("$schema"), str) and _OLD.search(new["$schema"]):
+    if _OLD.search(str(new.get("$schema"))):
         del new["$schema"]
 
     patterns = new.get("patternProperties")
@@ -160,12 +160,11 @@ def _say_newly(schema: Mapping[str, Any]) -> Schema:
 
 def _lift_exclusive(new: Schema, key: str, limit: str) -> None:
     """Draft 4: `exclusiveMinimum: true` beside `minimum: 0` is `exclusiveMinimum: 0`."""
-    if not isinstance(new.get(key), bool):
-        return
-
-    exclusive = new.pop(key)
-    if exclusive and limit in new:
-        new[key] = new.pop(limit)
+    exclusive = new.get(key)
+    if isinstance(exclusive, bool):
+        del new[key]
+        if exclusive and limit in new:
+            new[key] = new.pop(limit)
 
 
 def _lift_tuple(new: Schema) -> None:
@@ -183,12 +182,7 @@ def _lift_tuple(new: Schema) -> None:
 
 def _lift_union(new: Schema) -> None:
     """Draft 3: schemas among the types."""
-    kinds = new.get("type")
-    if isinstance(kinds, Mapping):
-        kinds = [kinds]
-    if not isinstance(kinds, list):
-        return
-
+    kinds = _as_list(new.get("type"))
     if any(isinstance(kind, Mapping) for kind in kinds) and "anyOf" not in new:
         del new["type"]
         new["anyOf"] = kinds
@@ -226,11 +220,12 @@ def _required_of(properties: Schema) -> list[str]:
         del properties["required"]
         required = [name for name in listed if isinstance(name, str)]
 
-    for name, part in properties.items():
-        if isinstance(part, Mapping) and part.get("required") is True:
-            required.append(name)
-
-    return required
+    own = [
+        name
+        for name, part in properties.items()
+        if isinstance(part, Mapping) and part.get("required") is True
+    ]
+    return required + own
 
 
 def _lift_dependencies(new: Schema) -> None:
@@ -240,10 +235,8 @@ def _lift_dependencies(new: Schema) -> None:
         return
 
     for name, needed in found.items():
-        if isinstance(needed, str):
-            needed = [needed]
-
-        kind = "dependentRequired" if isinstance(needed, list) else "dependentSchemas"
+        are_names = isinstance(needed, str | list)
+        kind = "dependentRequired" if are_names else "dependentSchemas"
         place = new.get(kind)
         new[kind] = {**(place if isinstance(place, Mapping) else {}), name: needed}
 
@@ -322,15 +315,12 @@ def _flag(value: Any) -> Any:
 
 
 def _choices(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        value = list(value)
-    if not isinstance(value, list):
-        value = [value]
-
-    return value or _LEFT_OUT
+    """A list of them; of a mapping its keys."""
+    return _as_list(list(value) if isinstance(value, Mapping) else value) or _LEFT_OUT
 
 
-def _examples(value: Any) -> Any:
+def _as_list(value: Any) -> list[Any]:
+    """What stands alone where a list is meant is a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -351,10 +341,17 @@ def _names_by_name(value: Any) -> Any:
     return {key: names for key, names in found.items() if names is not _LEFT_OUT}
 
 
-def _uri(value: Any) -> Any:
-    if not isinstance(value, str) or _NO_URI.search(value):
-        return _LEFT_OUT
-    return value
+def _fit_pattern(pattern: str) -> Callable[[Any], Any]:
+    """A mender that takes a text only when all of it fits the pattern."""
+    fits = re.compile(pattern).fullmatch
+    return lambda value: value if isinstance(value, str) and fits(value) else _LEFT_OUT
+
+
+_uri = _fit_pattern(_IN_URI)
+_absolute_uri = _fit_pattern("[A-Za-z][-A-Za-z0-9+.]*:" + _IN_URI)
+# An `$id` may end in `#`, but name no part of itself.
+_own_uri = _fit_pattern(_BEFORE_HASH + "#?")
+_anchor = _fit_pattern("[A-Za-z_][-A-Za-z0-9._]*")
 
 
 def _reference(value: Any) -> Any:
@@ -363,26 +360,6 @@ def _reference(value: Any) -> Any:
         value = "#" + quote(value[1:], safe="/%~!$&'()*+,;=:@?-._")
 
     return _uri(value)
-
-
-def _own_uri(value: Any) -> Any:
-    """An `$id` may end in `#`, but name no part of itself."""
-    found = _uri(value)
-    if found is _LEFT_OUT or "#" in found[:-1]:
-        return _LEFT_OUT
-
-    return found
-
-
-def _absolute_uri(value: Any) -> Any:
-    found = _uri(value)
-    absolute = isinstance(found, str) and re.match(r"[A-Za-z][-A-Za-z0-9+.]*:", found)
-    return found if absolute else _LEFT_OUT
-
-
-def _anchor(value: Any) -> Any:
-    fits = isinstance(value, str) and _ANCHOR.fullmatch(value)
-    return value if fits else _LEFT_OUT
 
 
 def _flags_by_uri(value: Any) -> Any:
@@ -419,7 +396,7 @@ _MENDERS: dict[str, Callable[[Any], Any]] = {
     "required": _names,
     "dependentRequired": _names_by_name,
     "enum": _choices,
-    "examples": _examples,
+    "examples": _as_list,
     "$schema": _absolute_uri,
     "$id": _own_uri,
     "$ref": _reference,
@@ -457,16 +434,11 @@ def settle_references(root: Schema, schema: Any) -> None:
     """Leave out each reference that leads out of the schema, or nowhere: nobody fetches
     it, and a validator that meets it gives up.
     """
-    if not isinstance(schema, dict):
-        return
-
-    for key in ("$ref", "$dynamicRef", "$recursiveRef"):
-        if key in schema and not _leads_somewhere(root, schema[key]):
-            words = f"(as defined in {schema.pop(key)[:200]}, which was not sent)"
-            _add_words(schema, words)
-
-    for part in subschemas(schema):
-        settle_references(root, part)
+    for part in _walk(schema):
+        for key in ("$ref", "$dynamicRef", "$recursiveRef"):
+            if key in part and not _leads_somewhere(root, part[key]):
+                words = f"(as defined in {part.pop(key)[:200]}, which was not sent)"
+                _add_words(part, words)
 
 
 def _leads_somewhere(root: Schema, reference: str) -> bool:
@@ -478,27 +450,30 @@ def _leads_somewhere(root: Schema, reference: str) -> bool:
 
 def _split_reference(reference: str) -> tuple[list[str], str]:
     """The steps of a JSON pointer (RFC 6901), or an anchor."""
-    if not reference.startswith("#"):
+    outside, mark, inside = reference.partition("#")
+    if outside or not mark:
         raise LookupError(reference)
-    if reference == "#":
-        return [], ""
-    if not reference.startswith("#/"):
-        return [], reference[1:]
 
-    steps = unquote(reference[2:]).split("/")
+    anchor, slash, path = inside.partition("/")
+    if anchor or not slash:
+        return [], inside
+
+    steps = unquote(path).split("/")
     return [step.replace("~1", "/").replace("~0", "~") for step in steps], ""
 
 
-def _find_anchor(schema: Any, anchor: str) -> Any:
+def _walk(schema: Any) -> Iterator[Any]:
+    """A lifted schema and all that stand in it."""
     if isinstance(schema, dict):
+        yield schema
+        for part in subschemas(schema):
+            yield from _walk(part)
+
+
+def _find_anchor(root: Any, anchor: str) -> Any:
+    for schema in _walk(root):
         if anchor in (schema.get("$anchor"), schema.get("$dynamicAnchor")):
             return schema
-
-        for part in subschemas(schema):
-            try:
-                return _find_anchor(part, anchor)
-            except LookupError:
-                continue
 
     raise LookupError(anchor)
 

@@ -74,6 +74,11 @@ def _identifier(text: str) -> str:
     return name
 
 
+def is_free_word(name: str) -> bool:
+    """Whether a name can be an argument or an attribute in Python."""
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
 def is_used_by_code(name: str) -> bool:
     """Whether a table's name would take one that code uses: of Python or of frozen cells."""
     return hasattr(builtins, name) or keyword.iskeyword(name) or name in USED_BY_CODE

@@ -143,6 +143,7 @@ def execute(
         notebook,
         timeout=600,
         resources={"metadata": {"path": str(path.resolve().parent)}},
+        record_timing=False,  # it would differ at every run
         extra_arguments=[f"--MCPNotebook.backend={backend}"],
         on_cell_executed=show_cell,
     )
@@ -173,6 +174,7 @@ def clear_outputs(notebook: Any) -> None:
         if cell.cell_type == "code":
             cell.outputs = []
             cell.execution_count = None
+            cell.metadata.pop("execution", None)
 
 
 def failed_cell(notebook: Any, error: Any) -> str:

@@ -220,7 +220,7 @@ def _text_forms(value: str) -> set[str]:
         json.dumps(escaped)[1:-1],
         repr(value)[1:-1],
         quoted,
-        _small_escapes(quoted),
+        re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quoted),
         quote(value, errors="replace"),
         quote_plus(value, errors="replace"),
         html.escape(value),
@@ -236,10 +236,6 @@ def _without_breaks(text: str) -> str:
         one_kind = _INDENT.sub("", one_kind)
 
     return one_kind.replace("\n", "")
-
-
-def _small_escapes(text: str) -> str:
-    return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text)
 
 
 def _base64_forms(data: bytes) -> Iterable[str]:

@@ -14,8 +14,9 @@ for.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -43,9 +44,19 @@ class Token(NamedTuple):
         """What a word or a quoted name means: `"a ""b"` is `a "b`."""
         if self.kind != "quoted":
             return self.text
-
         return self.text[1:-1].replace('""', '"')
 
+    @property
+    def is_name(self) -> bool:
+        """Whether it may name something: a word, or a name in quotes."""
+        return self.kind in ("word", "quoted")
+
+    def is_word(self, words: Collection[str]) -> bool:
+        """Whether it is one of the words, and neither a text nor a name in quotes."""
+        return self.kind == "word" and self.lower in words
+
+
+_NOTHING = Token("mark", "")
 
 # ---- names
 
@@ -116,6 +127,11 @@ def solid_tokens(sql: str) -> tuple[Token, ...]:
     return tuple(t for t in split_sql(sql) if t.kind not in ("space", "comment"))
 
 
+def _piece(tokens: Sequence[Token], at: int) -> Token:
+    """The piece at a place; an empty mark before the first and behind the last."""
+    return tokens[at] if 0 <= at < len(tokens) else _NOTHING
+
+
 def sql_of(arguments: Mapping[str, Any]) -> str:
     """The SQL text among a call's arguments, or an empty string."""
     for name in SQL_ARGUMENTS:
@@ -160,30 +176,19 @@ def looks_around(sql: str) -> bool:
 def row_limit(sql: str) -> int | None:
     """The number after the last LIMIT, if the statement has one."""
     found = _LIMIT.findall(sql)
-    if found:
-        return int(found[-1])
-
-    return None
+    return int(found[-1]) if found else None
 
 
 def names_among(sql: str, names: Iterable[str]) -> set[str]:
     """Those of the names that stand in the statement outside of texts and comments,
     without regard to case.
     """
-    words = {
-        token.name.lower()
-        for token in solid_tokens(sql)
-        if token.kind in ("word", "quoted")
-    }
+    words = {token.name.lower() for token in solid_tokens(sql) if token.is_name}
     return {name for name in names if name.lower() in words}
 
 
 def _first_word(sql: str) -> str:
-    tokens = solid_tokens(sql[:READ_CHARACTERS])
-    if tokens:
-        return tokens[0].lower
-
-    return ""
+    return _piece(solid_tokens(sql[:READ_CHARACTERS]), 0).lower
 
 
 # ---- which tables it names
@@ -195,6 +200,10 @@ _AGGREGATES = frozenset(
 )
 _FROM_INSIDE = frozenset(["extract", "trim", "substring", "overlay"])
 _NO_TABLE = frozenset(["select", "with", "lateral", "only", "values"])
+_GROUP_BY = ("group", "by")
+# What a piece adds to the depth of parentheses.
+_DEPTH = {"(": 1, ")": -1}
+_DEPTH_OF_ITEMS = {**_DEPTH, "[": 1, "]": -1}
 
 
 def tables_named(sql: str) -> tuple[str, ...]:
@@ -219,15 +228,9 @@ def tables_named(sql: str) -> tuple[str, ...]:
 def grouped_by(sql: str) -> str:
     """The first column or function after GROUP BY, without its table."""
     tokens = solid_tokens(sql)
-    for at in range(len(tokens) - 2):
-        if (tokens[at].lower, tokens[at + 1].lower) != ("group", "by"):
-            continue
-
-        name = _last_part(tokens, at + 2)
-        if name:
-            return name
-
-    return ""
+    pairs = enumerate(itertools.pairwise(token.lower for token in tokens))
+    names = (_last_part(tokens, at + 2) for at, pair in pairs if pair == _GROUP_BY)
+    return next(filter(None, names), "")
 
 
 def aggregate_of(sql: str) -> str:
@@ -243,9 +246,8 @@ def aggregate_of(sql: str) -> str:
 
     depth, found = 0, ""
     for at, token in enumerate(tokens[:-2]):
-        if token.text in ("(", ")"):
-            depth += 1 if token.text == "(" else -1
-        elif depth == 0 and token.kind == "word" and token.lower == "select":
+        depth += _DEPTH.get(token.text, 0)
+        if depth == 0 and token.is_word(("select",)):
             called = tokens[at + 2].text == "("
             found = tokens[at + 1].lower if called else ""
 
@@ -253,48 +255,37 @@ def aggregate_of(sql: str) -> str:
 
 
 def _names_a_table(tokens: tuple[Token, ...], at: int) -> bool:
-    if tokens[at].kind != "word" or tokens[at].lower not in ("from", "join"):
-        return False
-
     # IS DISTINCT FROM compares values
-    return at == 0 or tokens[at - 1].lower != "distinct"
+    is_opener = tokens[at].is_word(("from", "join"))
+    return is_opener and _piece(tokens, at - 1).lower != "distinct"
 
 
 def _caller(tokens: tuple[Token, ...], at: int) -> str:
-    if at:
-        before = tokens[at - 1]
-    else:
-        before = Token("mark", "")
-
-    if before.kind == "word":
-        return before.lower
-
-    return ""
+    before = _piece(tokens, at - 1)
+    return before.lower if before.kind == "word" else ""
 
 
 def _common_names(tokens: tuple[Token, ...]) -> set[str]:
     """The names that a WITH gives: `name AS (` after WITH, RECURSIVE or a comma."""
-    found = set()
-    for at in range(1, len(tokens) - 2):
-        follows = (tokens[at + 1].lower, tokens[at + 2].text)
-        introduced = tokens[at - 1].lower in ("with", "recursive", ",")
-        if introduced and follows == ("as", "("):
-            found.add(tokens[at].name.lower())
-
-    return found
+    runs = zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False)
+    return {
+        name.name.lower()
+        for opener, name, *follows in runs
+        if opener.lower in ("with", "recursive", ",")
+        and [token.lower for token in follows] == ["as", "("]
+    }
 
 
 def _last_part(tokens: tuple[Token, ...], at: int) -> str:
     """The last part of a name like `a.b."c"` that begins here, or ""."""
     name = ""
-    while at < len(tokens) and tokens[at].kind in ("word", "quoted"):
-        if not name and tokens[at].lower in _NO_TABLE:
-            return ""
+    if _piece(tokens, at).lower in _NO_TABLE:
+        return name
 
-        name = tokens[at].name
-        if at + 1 >= len(tokens) or tokens[at + 1].text != ".":
+    while (part := _piece(tokens, at)).is_name:
+        name = part.name
+        if _piece(tokens, at + 1).text != ".":
             break
-
         at += 2
 
     return name
@@ -347,17 +338,15 @@ def selected_columns(sql: str) -> tuple[str | None, ...] | None:
     statements).
     """
     tokens = solid_tokens(sql[:READ_CHARACTERS])
-    if not tokens or tokens[0].lower != "select":
-        return None
-
-    if any(token.text == ";" for token in tokens[:-1]):
+    is_several = any(token.text == ";" for token in tokens[:-1])
+    if _piece(tokens, 0).lower != "select" or is_several:
         return None
 
     items = _select_items(tokens[1:])
-    if not all(items) or any(item[-1].text == "*" for item in items):
+    if any(_piece(item, len(item) - 1).text in ("", "*") for item in items):
         return None
 
-    return tuple(_item_name(item) for item in items)
+    return tuple(map(_item_name, items))
 
 
 def _select_items(tokens: Iterable[Token]) -> list[list[Token]]:
@@ -365,46 +354,29 @@ def _select_items(tokens: Iterable[Token]) -> list[list[Token]]:
     items: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:
-        if token.text in ("(", "["):
-            depth += 1
-        elif token.text in (")", "]"):
-            depth -= 1
-
-        if depth == 0 and (token.text == ";" or _ends_list(token)):
+        depth += _DEPTH_OF_ITEMS.get(token.text, 0)
+        sign = "" if depth else token.text
+        if sign == ";" or (sign and token.is_word(_LIST_ENDS)):
             break
 
-        if depth == 0 and token.text == ",":
+        if sign == ",":
             items.append([])
         else:
             items[-1].append(token)
 
-    while items[0] and items[0][0].lower in ("distinct", "all"):
+    while _piece(items[0], 0).lower in ("distinct", "all"):
         items[0].pop(0)
 
     return items
 
 
-def _ends_list(token: Token) -> bool:
-    return token.kind == "word" and token.lower in _LIST_ENDS
-
-
 def _item_name(item: list[Token]) -> str | None:
     """The alias, or the last part of a plain column name."""
-    last = item[-1]
-    if last.kind not in ("word", "quoted"):
+    last, before = item[-1], _piece(item, len(item) - 2)
+    is_path = len(item) in (1, 3, 5) and {token.text for token in item[1::2]} <= {"."}
+    aliased = before.text not in ("", ".", "::")
+    if not last.is_name or not (aliased or is_path):
         return None
-
-    if len(item) > 1:
-        before = item[-2]
-    else:
-        before = Token("mark", ".")
-
-    aliased = before.text not in (".", "::")
-    dots = {token.text for token in item[1::2]}
-    is_path = len(item) == 1 or (len(item) in (3, 5) and dots == {"."})
-    if not aliased and not is_path:
-        return None
-
     if last.kind == "quoted":
         return last.name
 
@@ -505,7 +477,7 @@ def _colour(tokens: Sequence[Token], at: int) -> str:
     if token.kind != "word":
         return _COLOURS.get(token.kind, "")
 
-    called = at + 1 < len(tokens) and tokens[at + 1].text == "("
+    called = _piece(tokens, at + 1).text == "("
     is_function = called and token.lower in _ALSO_FUNCTIONS
     if token.lower in _KEYWORDS and not is_function:
         return "k"
@@ -513,12 +485,6 @@ def _colour(tokens: Sequence[Token], at: int) -> str:
         return "f"
 
     return ""
-
-
-def _follows(tokens: Sequence[Token], at: int) -> str:
-    """The next piece that is no white space, in small letters."""
-    after = (token for token in tokens[at + 1 :] if token.kind != "space")
-    return next((token.lower for token in after), "")
 
 
 class _Layout:
@@ -534,9 +500,10 @@ class _Layout:
     def run(self, tokens: Sequence[Token]) -> list[str]:
         for at, token in enumerate(tokens):
             if token.kind == "space":
-                self._space()
+                self.line += " " if self.line.strip() else ""
             elif token.text == "(":
-                self._open_paren(_follows(tokens, at) in {"select", "with"})
+                solid = (after for after in tokens[at + 1 :] if after.kind != "space")
+                self._open_paren(next(solid, _NOTHING).lower in {"select", "with"})
             elif token.text == ")":
                 self._close_paren()
             else:
@@ -563,10 +530,6 @@ class _Layout:
         if word == "and":
             return not self.between  # BETWEEN 1 AND 2 stays on its line
         return word in _BREAKS
-
-    def _space(self) -> None:
-        if self.line.strip():
-            self.line += " "
 
     def _open_paren(self, subquery: bool) -> None:
         self.line += "("

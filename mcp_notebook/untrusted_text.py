@@ -131,29 +131,17 @@ def is_public(address: str) -> bool:
     except ValueError:  # a zone ("fe80::1%eth0") or no address at all
         return False
 
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped
-    else:
-        inner = None
-
-    return _is_public_address(inner or parsed)
-
-
-def _is_public_address(address: IPAddress) -> bool:
-    if address.is_multicast or address.is_reserved or not address.is_global:
-        return False
-
+    judged = getattr(parsed, "ipv4_mapped", None) or parsed
     # an address of one version is in no network of the other
-    return not any(address in network for network in _REFUSED)
+    is_refused = any(judged in network for network in _REFUSED)
+    is_odd = judged.is_multicast or judged.is_reserved or is_refused
+    return judged.is_global and not is_odd
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine, by its usual names."""
-    if host == "localhost":
-        return True
-
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
@@ -181,10 +169,7 @@ async def find_public(host: str, port: int) -> str | None:
     except (OSError, UnicodeError):
         return ""
 
-    if all(map(is_public, found)):
-        return next(iter(found), "")
-
-    return None
+    return next(iter(found), "") if all(map(is_public, found)) else None
 
 
 def plain_link(url: str) -> str:
@@ -204,15 +189,10 @@ def plain_link(url: str) -> str:
 
     if "@" in parts.netloc or not host or not _may_open(parts, host):
         return ""
-
     if host == parts.hostname:
         return url
 
-    if port is None:
-        place = host
-    else:
-        place = f"{host}:{port}"
-
+    place = host if port is None else f"{host}:{port}"
     return parts._replace(netloc=place).geturl()
 
 
@@ -249,13 +229,14 @@ def whole_text(text: str) -> str:
 
 
 def _make_sendable(value: Any) -> Any:
-    if isinstance(value, str):
-        return whole_text(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {whole_text(str(k)): _make_sendable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_make_sendable(item) for item in value]
+    match value:
+        case str():
+            return whole_text(value)
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {whole_text(str(k)): _make_sendable(v) for k, v in value.items()}
+        case list() | tuple():
+            return list(map(_make_sendable, value))
 
     return value

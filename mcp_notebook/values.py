@@ -214,16 +214,15 @@ def _holds_encoded(type_: pa.DataType) -> bool:
 
 
 def _kind_inside(type_: pa.DataType) -> ValueKind:
-    if isinstance(type_, pa.JsonType):
-        return JSON
-    if isinstance(type_, pa.UuidType):
-        return UUID
-    if isinstance(type_, pa.BaseExtensionType):
-        return value_kind(type_.storage_type)
-    if _holds_encoded(type_):
-        return value_kind(type_.value_type)
+    match type_:
+        case pa.JsonType():
+            return JSON
+        case pa.UuidType():
+            return UUID
+        case pa.BaseExtensionType():
+            return value_kind(type_.storage_type)
 
-    return OTHER
+    return value_kind(type_.value_type) if _holds_encoded(type_) else OTHER
 
 
 def _bare(value: Any) -> Any:
@@ -283,12 +282,6 @@ def _safe_str(value: object) -> str:
         return str(value)
     except Exception:  # boundary: the text of somebody's object may do anything
         return f"<{type(value).__name__}>"
-
-
-def _write_boolean(value: bool) -> str:
-    if value:
-        return "true"
-    return "false"
 
 
 def _write_integer(value: int) -> str:
@@ -375,11 +368,8 @@ def _write_timedelta(value: dt.timedelta) -> str:
 
 
 def _scalar_date(scalar: pa.Scalar) -> str:
-    if scalar.type.id == _DATE32:
-        days = scalar.value
-    else:
-        days = scalar.value // 86_400_000
-    return _date(days)
+    in_milliseconds = scalar.type.id != _DATE32
+    return _date(scalar.value // 86_400_000 if in_milliseconds else scalar.value)
 
 
 def _scalar_timestamp(scalar: pa.Scalar) -> str:
@@ -387,11 +377,7 @@ def _scalar_timestamp(scalar: pa.Scalar) -> str:
         return _write_datetime(scalar.as_py())
     except (ValueError, OverflowError, LookupError):  # LookupError: an unknown zone
         days, rest = divmod(scalar.value * _NANOSECONDS[scalar.type.unit], _DAY)
-        if scalar.type.tz is None:
-            zone = ""
-        else:
-            zone = "Z"
-
+        zone = "" if scalar.type.tz is None else "Z"
         return f"{_date(days)} {_clock(rest)}{zone}"
 
 
@@ -418,17 +404,9 @@ def _date(days: int) -> str:
     of_year = of_era - (365 * year + year // 4 - year // 100)
     shifted = (5 * of_year + 2) // 153  # months since March
     day = of_year - (153 * shifted + 2) // 5 + 1
-    if shifted < 10:
-        month = shifted + 3
-    else:
-        month = shifted - 9
-
+    month = (shifted + 2) % 12 + 1
     full = year + era * 400 + (month <= 2)
-    if full < 0:
-        sign = "-"
-    else:
-        sign = ""
-
+    sign = "-" if full < 0 else ""
     return f"{sign}{abs(full):04}-{month:02}-{day:02}"
 
 
@@ -437,11 +415,7 @@ def _interval(value: pa.MonthDayNano) -> str:
     day have no length, so that none can be turned into another.
     """
     years, months = divmod(abs(value.months), 12)
-    if value.months < 0:
-        sign = -1
-    else:
-        sign = 1
-
+    sign = -1 if value.months < 0 else 1
     parts = {"year": sign * years, "month": sign * months, "day": value.days}
     words = [f"{n} {unit}{'s' * (abs(n) != 1)}" for unit, n in parts.items() if n]
     if not value.nanoseconds and words:
@@ -462,27 +436,15 @@ def _clock(nanoseconds: int) -> str:
 def _duration(nanoseconds: int) -> str:
     """`1:00:00`, `1 day, 12:00:00`, `-0:00:01.5`: Python's words, with the sign in front."""
     days, rest = divmod(abs(nanoseconds), _DAY)
-    if nanoseconds < 0:
-        sign = "-"
-    else:
-        sign = ""
-
+    sign = "-" if nanoseconds < 0 else ""
     clock = _clock(rest)
-    if clock.startswith("0"):
-        clock = clock[1:]
-    else:
-        clock = clock
-
-    if not days:
-        return sign + clock
-
-    return f"{sign}{days} day{'s' if days != 1 else ''}, {clock}"
+    before = f"{days} day{'s' * (days != 1)}, " if days else ""
+    return sign + before + clock.removeprefix("0")
 
 
 def _without_zeros(clock: str) -> str:
-    if "." in clock:
-        return clock.rstrip("0").rstrip(".")
-    return clock
+    whole, _, fraction = clock.partition(".")
+    return f"{whole}.{fraction.rstrip('0')}".removesuffix(".")
 
 
 # Values inside values, as JSON.
@@ -505,10 +467,14 @@ def _masked_json(source: str, masked: Masked | None) -> str:
 
 
 def _names_masked(value: object, masked: Masked) -> bool:
-    if isinstance(value, Mapping):
-        named = any(masked(str(key)) for key in value)
-        return named or any(_names_masked(inner, masked) for inner in value.values())
-    return isinstance(value, list) and any(_names_masked(i, masked) for i in value)
+    match value:
+        case Mapping():
+            named = any(masked(str(key)) for key in value)
+            return named or any(_names_masked(part, masked) for part in value.values())
+        case list():
+            return any(_names_masked(part, masked) for part in value)
+
+    return False
 
 
 def _json(value: Any, masked: Masked | None, depth: int = 0) -> str:
@@ -578,23 +544,25 @@ def _join_parts(parts: Iterable[str]) -> str:
 def _fields(value: Any) -> Iterator[tuple[object, object]] | None:
     """The named values inside one, None for a value of another kind."""
     # Arrow's own first: its scalars are Python mappings, too, which may raise
-    if isinstance(value, pa.MapScalar):
-        entries = value.values
-        return zip(entries.field(0), entries.field(1), strict=True)
-
-    if isinstance(value, pa.StructScalar):
-        return ((field.name, value[at]) for at, field in enumerate(value.type))
-    if isinstance(value, Mapping):
-        return iter(value.items())
+    match value:
+        case pa.MapScalar():
+            entries = value.values
+            return zip(entries.field(0), entries.field(1), strict=True)
+        case pa.StructScalar():
+            return ((field.name, value[at]) for at, field in enumerate(value.type))
+        case Mapping():
+            return iter(value.items())
 
     return None
 
 
 def _items(value: Any) -> Iterator[object] | None:
-    if isinstance(value, pa.ListScalar):
-        return iter(value.values)
-    if isinstance(value, list | tuple):
-        return iter(value)
+    match value:
+        case pa.ListScalar():
+            return iter(value.values)
+        case list() | tuple():
+            return iter(value)
+
     return None
 
 
@@ -656,7 +624,7 @@ _INTEGERS = ["INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UI
 _LISTS = ["LIST", "LARGE_LIST", "FIXED_SIZE_LIST", "LIST_VIEW", "LARGE_LIST_VIEW"]
 
 NULL = ValueKind("null", _ids("NA"), str, _word("null"), counted=False)
-BOOLEAN = ValueKind("boolean", _ids("BOOL"), _of_python(_write_boolean), _word("bool"))
+BOOLEAN = ValueKind("boolean", _ids("BOOL"), _of_python(json.dumps), _word("bool"))
 INTEGER = ValueKind(
     "integer", _ids(*_INTEGERS), _of_python(_write_integer), _arrow_word,
     number=True, whole=True, ordered=True,
@@ -733,7 +701,7 @@ _BY_TYPE = {number: kind for kind in KINDS for number in kind.types}
 # The first that fits counts: a bool is an int, a datetime a date, too.
 _OBJECTS: tuple[tuple[Any, Callable[[Any], str]], ...] = (
     (str, str),
-    (bool, _write_boolean),
+    (bool, json.dumps),
     (int, _write_integer),
     (float, _write_float),
     (Decimal, _write_decimal),

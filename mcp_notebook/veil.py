@@ -271,7 +271,7 @@ class _Follower:
         found: dict[str, Outputs | None] = {}
         for number, part in enumerate(parts):
             # a joined table may stand in brackets with further joins
-            for table in (part, *_nested_joins(part)):
+            for table in (part, *[join.this for join in part.args.get("joins") or ()]):
                 if isinstance(
                     table, self._exp.Lateral | self._exp.Unnest | self._exp.Func
                 ):
@@ -405,10 +405,6 @@ def _new_names(of: Node) -> list[str]:
         columns = None
 
     return [column.name.casefold() for column in columns or ()]
-
-
-def _nested_joins(part: Node) -> list[Node]:
-    return [join.this for join in part.args.get("joins") or ()]
 
 
 def _asks_for_null(expression: Node) -> bool:

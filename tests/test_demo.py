@@ -106,3 +106,20 @@ def test_the_frozen_cells_of_the_second_notebook_are_what_freezing_gives(
     printed = capfd.readouterr().out
     assert "by_month: as frozen, 11 rows" in printed
     assert "every table is as it was frozen" in printed.splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["01_quickstart.ipynb", "02_from_conversation_to_code.ipynb"]
+)
+def test_a_second_run_saves_what_the_first_did(name: str, tmp_path: Path, monkeypatch):
+    for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    shutil.copytree(Path(__file__).parent.parent / "notebooks", tmp_path / "notebooks")
+    file = tmp_path / "notebooks" / name
+    saved = []
+    for _ in range(2):
+        assert main(["run", str(file), "--save", "--quiet"]) == 0
+        saved.append(file.read_bytes())
+
+    assert saved[0] == saved[1]

@@ -7,8 +7,10 @@ transport more (`replay.transports` has two), and nothing else in the loop chang
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import concurrent.futures
+import datetime
 import functools
 import os
 import re
@@ -144,6 +146,15 @@ class Backend:
         if self.kind == "replay":
             return self.address
         return self.model
+
+    @property
+    def source(self) -> str:
+        """What to say of an answer that is there: of recorded turns, those that
+        answered.
+        """
+        if self.kind == "replay":
+            return str(self.transport.recording_label)
+        return self.label
 
     @property
     def free(self) -> bool:
@@ -437,17 +448,67 @@ def window_of(model: str) -> int | None:
     return priced.model.context_window
 
 
-def fitting_reply(model: str, tokens: int, *, local: bool = False) -> int:
-    """So many tokens of a reply, or the most that the model can write.
+def fitting_reply(
+    model: str, tokens: int, *, local: bool = False, said: int | None = None
+) -> int:
+    """So many tokens of a reply, or the most that the model can write; `said`: what its
+    service says of that.
 
     A local server reserves them in its window, which is small.
     """
+    if said:
+        return min(tokens, said)
+
     name = plain_name(model)
     most = [least for start, least in SHORT_REPLIES.items() if name.startswith(start)]
     if local:
         most.append(LOCAL_REPLY)
 
     return min([tokens, *most])
+
+
+SOON = 90  # days before a model's end at which it is said
+ASK_SECONDS = 3.0  # a question does not wait longer for what only helps
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the service says of a model; None and "" where it says nothing."""
+
+    reply: int | None = None  # tokens that it can write
+    window: int | None = None  # tokens that it can read
+    warning: str = ""
+
+
+async def ask_facts(backend: Backend) -> ModelFacts:
+    """What the models endpoint says of the backend's model; nothing where it does not
+    answer, for a question goes on without it.
+    """
+    try:
+        asking = backend.client.models.retrieve(backend.model)
+        said = await asyncio.wait_for(asking, ASK_SECONDS)
+    except Exception:
+        # boundary: an older service, a proxy without the endpoint, no network; what is
+        # wrong with the key says the question itself
+        return ModelFacts()
+
+    return ModelFacts(
+        getattr(said, "max_tokens", None),
+        getattr(said, "max_input_tokens", None),
+        _lifecycle_warning(backend.model, said),
+    )
+
+
+def _lifecycle_warning(model: str, said: Any) -> str:
+    lifecycle = getattr(said, "lifecycle", "active") or "active"
+    end = getattr(said, "retires_at", None)
+    left = (end - datetime.datetime.now(end.tzinfo)).days if end is not None else None
+    if lifecycle == "active" and (left is None or left > SOON):
+        return ""
+
+    when = f" and retires on {end:%Y-%m-%d}" if end is not None else ""
+    state = "is near its end" if lifecycle == "active" else f"is {lifecycle}"
+    return f"The model {model} {state}{when}: choose another one (MCPNotebook.model)."
 
 
 def _find_price(model: str, tokens_in: int, tokens_out: int) -> Any:

@@ -210,7 +210,9 @@ class Caller:
 
         lasting = decision.always
         if lasting and policy.only_reads(tool.annotations):
-            reading = _reading_tools(session)
+            reading = tuple(
+                t for t in session.tools if policy.only_reads(t.annotations)
+            )
         else:
             reading = ()
 
@@ -378,11 +380,6 @@ class Caller:
             changed=bool(_describe_change(session, tool)),
         )
         return policy.decide(asked, self.rules, self.grants)
-
-
-def _reading_tools(session: Session) -> tuple[ToolInfo, ...]:
-    """The tools of a server that say of themselves that they only read."""
-    return tuple(t for t in session.tools if policy.only_reads(t.annotations))
 
 
 def _is_reading(prepared: Prepared) -> bool:

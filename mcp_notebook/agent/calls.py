@@ -120,8 +120,9 @@ async def shape(
     # a small file may take long: a workbook waits for the process that opens it
     has_file = any(block.type == "resource" for block in outcome.result.content)
     is_small = outcome.received_bytes <= READ_ASIDE_BYTES
+    known = session.known_columns if session is not None else {}
     if is_small and fetch is None and not has_file:
-        return _shape(outcome, tool, origin, keep, shaping)
+        return _shape(outcome, tool, origin, keep, shaping, known)
 
     if session is not None:
         folders = handover.offered_folders(session.spec)
@@ -129,7 +130,7 @@ async def shape(
         folders = ()
 
     return await asyncio.to_thread(
-        _shape, outcome, tool, origin, keep, shaping, fetch, folders
+        _shape, outcome, tool, origin, keep, shaping, known, fetch, folders
     )
 
 
@@ -159,6 +160,7 @@ def _shape(
     origin: Origin,
     keep: Keep,
     shaping: Shaping,
+    known: dict[tuple[Any, ...], Any],
     fetch: Callable[[str], object] | None = None,
     folders: tuple[Path, ...] = (),
 ) -> ToolResult:
@@ -183,6 +185,10 @@ def _shape(
     if reading.error is not None:
         said = shaping.veil.hide_error(reading.error, arguments)
         return _result(origin, outcome, reading, "error", cap_text(said, shaping))
+
+    # the names of a statement's columns are its own
+    if not sql_of(arguments):
+        reading = _name_empty(reading, (tool.name, tuple(sorted(arguments))), known)
 
     origin = _follow_masks(origin, reading, shaping.veil)
 
@@ -210,6 +216,35 @@ def _shape(
     return replace(
         found, files=files, value=_unwrap(structured), has_value=structured is not None
     )
+
+
+def _name_empty(
+    reading: Reading, asked: tuple[Any, ...], known: dict[tuple[Any, ...], Any]
+) -> Reading:
+    """The reading with the columns of an earlier answer to what was asked in the same
+    way, where no rows and no names came; and what came is known from now on.
+    """
+    tables = []
+    for place, table in enumerate(reading.tables):
+        at = (*asked, place)
+        rows, columns = table.data.shape
+        if rows and columns:
+            known[at] = table.data.schema
+        elif at in known and not (rows or columns):
+            note = (
+                "no rows came: the columns are those of an earlier answer of this tool"
+            )
+            schema = known[at].remove_metadata()
+            table = replace(
+                table,
+                data=schema.empty_table(),
+                names=tuple(schema.names),
+                notes=(note,),
+            )
+
+        tables.append(table)
+
+    return replace(reading, tables=tuple(tables))
 
 
 def _take_chart(answer: Any, origin: Origin) -> Reading | None:

@@ -11,11 +11,15 @@ import base64
 import importlib.util
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 from mcp_notebook.results import bounds
 
 Block = dict[str, Any]
+# How a block about a thing that the question names begins; replay/keys.py knows it.
+NAMED = "Named in the question"
+_INCHES = 15.0  # of a figure's longer side at 100 dots an inch: what the service keeps
 
 LARGEST = 5 * 1024 * 1024  # characters of base64, as the service counts
 MOST_PIXELS = 8000  # of a side
@@ -129,3 +133,105 @@ def _convert(raw: bytes) -> bytes:
 
     made = out.getvalue()
     return made if fits(made) else b""
+
+
+def document_block(raw: bytes, name: str) -> Block:
+    """The block for a PDF."""
+    data = base64.b64encode(raw).decode()
+    source = {"type": "base64", "media_type": "application/pdf", "data": data}
+    return {"type": "document", "source": source, "title": name[:200]}
+
+
+def is_picture(raw: bytes) -> bool:
+    """Whether the bytes are a picture that the API takes, or one that can be converted."""
+    return bool(kind_of(raw)) or raw.startswith(tuple(start for start, _ in _CONVERTED))
+
+
+# What other libraries draw, told by their classes: none of them is imported here, the
+# person's own draws.
+
+
+def is_drawable(value: Any) -> bool:
+    """Whether a value is a figure, a chart or a picture."""
+    return _drawing_of(value) is not None
+
+
+def draw(value: Any) -> bytes:
+    """A figure, chart or picture as a PNG or JPEG; raises whatever its library raises."""
+    drawing = _drawing_of(value)
+    if drawing is None:
+        raise TypeError(f"{type(value).__name__} is no picture")
+
+    made = drawing()
+    if isinstance(made, tuple):  # with metadata, as IPython's pictures
+        made = made[0]
+    if isinstance(made, str):
+        made = base64.b64decode(made)
+    if not isinstance(made, bytes) or not made:
+        raise ValueError("it gave no PNG")
+
+    return made
+
+
+def drawing_help(value: Any) -> str:
+    """A sentence on what the library of a value needs to draw a PNG."""
+    packages = _packages(value)
+    if "plotly" in packages:
+        return "Plotly needs the package kaleido and a Chrome for it."
+    if "altair" in packages:
+        return "Altair needs the package vl-convert-python for it."
+
+    return "Name a file with the picture instead: @./figure.png."
+
+
+def _packages(value: Any) -> set[str]:
+    return {base.__module__.partition(".")[0] for base in type(value).__mro__}
+
+
+def _drawing_of(value: Any) -> Callable[[], Any] | None:
+    """What draws a value. Methods are looked up in its class: objects that answer to
+    every name (columns of Spark, mocks) are no pictures.
+    """
+    kind, packages = type(value), _packages(value)
+    if isinstance(value, type):
+        return None
+    if hasattr(kind, "savefig"):
+        return lambda: _save_figure(value)
+    if "matplotlib" in packages and hasattr(value, "figure"):
+        return lambda: _save_figure(value.figure)
+    if packages == {"numpy", "builtins"} and _is_of_axes(value):
+        return lambda: _save_figure(value.flat[0].figure)
+    if "plotly" in packages and hasattr(kind, "to_image"):
+        return lambda: value.to_image(format="png")
+    if packages & {"altair", "PIL"} and hasattr(kind, "save"):
+        return lambda: _save(value, "png")
+    if "plotnine" in packages and hasattr(kind, "draw"):
+        return lambda: _save_figure(value.draw())
+    if hasattr(kind, "_repr_png_"):
+        return lambda: value._repr_png_() or getattr(value, "data", b"")
+
+    return None
+
+
+def _is_of_axes(value: Any) -> bool:
+    """An array of axes, as `plt.subplots(2, 2)` gives it."""
+    return (
+        str(getattr(value, "dtype", "")) == "object"
+        and value.size > 0
+        and "matplotlib" in _packages(value.flat[0])
+    )
+
+
+def _save_figure(figure: Any) -> bytes:
+    root = getattr(figure, "figure", None) or figure  # of a grid, a part of a figure
+    sides = getattr(root, "get_size_inches", lambda: (_INCHES,))()
+    out = io.BytesIO()
+    dots = min(100.0, 100 * _INCHES / max(sides))
+    figure.savefig(out, format="png", dpi=dots, bbox_inches="tight")
+    return out.getvalue()
+
+
+def _save(value: Any, form: str) -> bytes:
+    out = io.BytesIO()
+    value.save(out, format=form)
+    return out.getvalue()

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -19,9 +17,7 @@ from mcp_notebook.agent.backends import Backend, estimate_dollars
 from mcp_notebook.agent.conversation import Block, Conversation, without_foreign
 from mcp_notebook.agent.sealing import seal_request
 from mcp_notebook.agent.toolset import FORBIDDEN_IN_NAME, MAX_NAME, Toolset
-from mcp_notebook.kinds import format_of, is_table
 from mcp_notebook.secrets import hide
-from mcp_notebook.sql_words import written_name
 from mcp_notebook.untrusted_text import sendable
 from mcp_notebook.veil import NO_VEIL, Veil
 
@@ -54,8 +50,6 @@ MAX_INSTRUCTIONS = 6000  # characters a server
 # What begins a tag, also in letters that look like `<`: a server's words must not end
 # their own tag and go on as ours.
 _TAG = re.compile(r"[<＜﹤‹〈⟨](?=[A-Za-zＡ-Ｚａ-ｚ]|\s*[/\\|!?])")
-# An @ inside an e-mail address names no table.
-_REFERENCE = re.compile(r"(?<![\w.@])@([^\W\d]\w*)")
 
 
 def system_prompt(sessions: Iterable[Session]) -> str:
@@ -71,21 +65,6 @@ def system_prompt(sessions: Iterable[Session]) -> str:
     return "\n".join(parts)
 
 
-def find_table_names(prompt: str, namespace: Mapping[str, Any]) -> list[str]:
-    """The names of the notebook's tables that the prompt mentions as `@name`, each
-    once, in order.
-    """
-    names = dict.fromkeys(_REFERENCE.findall(prompt))
-    return [name for name in names if name in namespace and _is_table(namespace[name])]
-
-
-def _is_table(value: Any) -> bool:
-    """A path counts only while it is that of a data file: any text may look like one."""
-    if isinstance(value, str | PurePath):
-        return bool(format_of(str(value))) and os.path.isfile(value)
-    return is_table(value)
-
-
 def clock_block() -> dict[str, Any]:
     """What day it is, for "last week": in the newest message, so that what was sent
     before stays as it is in the cache. Recorded turns do not depend on it.
@@ -99,11 +78,11 @@ def clock_block() -> dict[str, Any]:
 def user_blocks(
     prompt: str, names: Iterable[str], schema: Callable[[str], str]
 ) -> list[dict[str, Any]]:
-    """The person's words as written and, for tables they named, their schema: columns
-    and types, no values.
+    """The person's words as written and, for tables they named, what `schema` says of
+    them: columns and types, no values.
     """
     blocks: list[dict[str, Any]] = [{"type": "text", "text": prompt.strip()}]
-    schemas = [f"{written_name(name)}({schema(name)})" for name in names]
+    schemas = [schema(name) for name in names]
     if schemas:
         # ends its line, so that no block after it reads on
         listing = "\n".join(schemas) + "\n"
@@ -351,13 +330,15 @@ def _fill_blank(part: Block) -> Block:
 
 
 def limit_pictures(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with no more pictures than a request may hold; the oldest ones go."""
+    """The messages with no more pictures and documents than a request may hold; the
+    oldest ones go.
+    """
     places = [
         part
         for message in messages
         for block in message["content"]
         for part in parts_of(block)
-        if part.get("type") == "image"
+        if part.get("type") in ("image", "document")
     ]
     gone: set[int] = set()
     number = together = 0
@@ -372,7 +353,7 @@ def limit_pictures(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     words = {
         "type": "text",
-        "text": "[an older picture, left out to keep the request small]",
+        "text": "[an older picture or document, left out to keep the request small]",
     }
     return replace_parts(messages, lambda part: words if id(part) in gone else part)
 

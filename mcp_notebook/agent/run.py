@@ -393,7 +393,7 @@ def footer(backend: Backend, budget: Budget) -> Footer:
     """The line below the answer."""
     spent = budget.spent
     return Footer(
-        backend=backend.label,
+        backend=backend.source,
         calls=spent.calls,
         turns=spent.turns,
         input_tokens=spent.input,

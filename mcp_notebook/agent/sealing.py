@@ -34,7 +34,7 @@ from mcp_notebook.veil import Veil, says_nothing
 # first rows of a table whose texts are searched: a card shows no more
 LOOKED_AT = 2_000
 # A model's thinking is signed, and a picture is no text.
-UNTOUCHED = ("thinking", "redacted_thinking", "image")
+UNTOUCHED = ("thinking", "redacted_thinking", "image", "document")
 LEARNED = 50_000  # first values of a masked column that are known from then on
 
 
@@ -190,7 +190,7 @@ def seal_request(body: dict[str, Any], veil: Veil) -> dict[str, Any]:
         "messages": [_seal_message(message, veil) for message in body["messages"]],
     }
     if "tools" in body:
-        sealed["tools"] = [_seal_tool(tool, veil) for tool in body["tools"]]
+        sealed["tools"] = [hide(veil.hide_schema(tool)) for tool in body["tools"]]
 
     return sealed
 
@@ -221,10 +221,6 @@ def _seal_content(block: Block, veil: Veil) -> Block:
         return block
 
     return hide(_map_texts(block, veil.hide_values))
-
-
-def _seal_tool(tool: Block, veil: Veil) -> Block:
-    return hide(veil.hide_schema(tool))
 
 
 def _map_texts(value: Any, change: Callable[[str], str]) -> Any:

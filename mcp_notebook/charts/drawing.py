@@ -323,7 +323,7 @@ def _extreme_lines(unit: Spec, rows: Sequence[Mapping[str, Any]]) -> Iterator[st
 
     places = [
         definition
-        for channel, definition in _visible_channels(unit)
+        for _, definition in _visible_channels(unit)
         if definition["field"] != field
     ]
 

@@ -206,6 +206,27 @@ def _refuse_forbidden(whole: Spec) -> None:
         if key in _FORBIDDEN:
             raise SpecError(f"{'.'.join(path)} is not taken: {_why_forbidden(key)}.")
 
+    refuse_endless(whole)
+
+
+# Of these Vega makes a thing each: a billion ticks would never end.
+_COUNTED = frozenset(
+    "tickCount count maxbins steps minsteps maxsteps resolution".split()
+)
+_MANY = 1_000
+_ENDLESS = frozenset("bins sequence keyvals graticule".split())
+
+
+def refuse_endless(spec: Spec) -> None:
+    """Raise `SpecError` for what could keep the engine busy for ever."""
+    for path, holder, key in pairs_in(spec):
+        if key in _ENDLESS and isinstance(holder[key], dict):
+            raise SpecError(f"{'.'.join(path)} is not taken: it has no bound.")
+
+        is_number = isinstance(holder[key], int | float)
+        if key in _COUNTED and is_number and not holder[key] <= _MANY:
+            raise SpecError(f"{'.'.join(path)} is {_MANY:,} at most.")
+
 
 _REASONS = {
     **dict.fromkeys(

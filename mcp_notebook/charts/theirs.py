@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_notebook.charts.drawing import CONFIG, SCHEMA, Drawing, draw, is_available
-from mcp_notebook.charts.specification import Spec, SpecError, pairs_in
+from mcp_notebook.charts.specification import Spec, SpecError, pairs_in, refuse_endless
 from mcp_notebook.secrets import seal
 
 SCHEMA_ADDRESS = "vega.github.io/schema/vega-lite/"
 _ROWS_AT_MOST = 20_000
+_BINS_AT_MOST = 1_000
 _DEEPEST = 4  # objects around a specification
 _LOADS = frozenset(["url", "href", "usermeta", "loader"])
 
@@ -54,6 +55,8 @@ def draw_theirs(chart: TheirChart, table: str) -> Drawing:
     `SpecError`.
     """
     _refuse_loading(chart.spec)
+    refuse_endless(chart.spec)
+    _refuse_small_bins(chart)
     chart = TheirChart(seal(chart.spec), seal(dict(chart.rows)))
     rows = sum(map(len, chart.rows.values()))
     if rows > _ROWS_AT_MOST:
@@ -128,6 +131,21 @@ def _refuse_loading(spec: Spec) -> None:
             )
         if holder[key] == "image" and key in ("mark", "type"):
             raise SpecError("it draws pictures from elsewhere")
+
+
+def _refuse_small_bins(chart: TheirChart) -> None:
+    """A step that is tiny beside its values means a bin, and a tick, for each."""
+    for _, holder, key in pairs_in(chart.spec):
+        step = _as_config(holder[key]).get("step") if key == "bin" else None
+        if not isinstance(step, int | float):
+            continue
+
+        rows = [row for rows in chart.rows.values() for row in rows]
+        values = [_as_config(row).get(str(holder.get("field"))) for row in rows]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        span = max(numbers, default=0) - min(numbers, default=0)
+        if not step > 0 or span / step > _BINS_AT_MOST:
+            raise SpecError(f"its bins of {step} are more than {_BINS_AT_MOST:,}")
 
 
 def _title(spec: Spec) -> str:

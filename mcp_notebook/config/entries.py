@@ -8,13 +8,12 @@ import difflib
 import json
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mcp_notebook.config.options import OPTIONS, ConnectOptions
+from mcp_notebook.config.options import OPTIONS, ConnectOptions, split_words
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
 from mcp_notebook.config.target import (
     apply_options,
@@ -176,7 +175,7 @@ class _Fields:
             if "${" in values:
                 fix = ""
             else:
-                fix = f"; write {json.dumps(_split(values))}"
+                fix = f"; write {json.dumps(split_words(values))}"
 
             raise self.wrong_key(
                 f'"{key}" should be a list of strings, it is a string{fix}.'
@@ -539,17 +538,10 @@ def _as_command(line: str) -> str:
     if SHELL.search(line):
         return f'"command"; write "command": "sh", "args": ["-c", {json.dumps(line)}]'
 
-    first, *rest = _split(line) or [line]
+    first, *rest = split_words(line) or [line]
     return (
         f'"command"; write "command": {json.dumps(first)}, "args": {json.dumps(rest)}'
     )
-
-
-def _split(line: str) -> list[str]:
-    try:
-        return shlex.split(line)
-    except ValueError:
-        return line.split()
 
 
 def _strip_quotes(value: str) -> str:

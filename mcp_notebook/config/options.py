@@ -155,20 +155,13 @@ class Texts(Kind):
         return list(value)
 
     def from_python(self, value: Any, what: str) -> tuple[str, ...]:
-        if isinstance(value, str):
-            return (value,)
-
-        if isinstance(value, list | tuple | set):
-            texts = tuple(value)
-        else:
-            texts = (value,)
-
+        texts = tuple(value) if isinstance(value, list | tuple | set) else (value,)
         if not all(isinstance(text, str) for text in texts):
             raise ConfigError(f"{what} takes a text or a list of texts.")
 
         return texts
 
-    def to_python(self, value: tuple[str, ...]) -> list[str]:
+    def to_python(self, value: tuple[str, ...]) -> Any:
         return list(value)
 
 
@@ -202,14 +195,15 @@ class Headers(Texts):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{what} takes a dict of names and values.")
 
-        for name, text in value.items():
-            is_text = isinstance(name, str) and isinstance(text, str)
-            if not is_text or ":" in name:
-                raise ConfigError(f"{what} takes a dict of names and values.")
+        are_texts = all(
+            isinstance(part, str) for pair in value.items() for part in pair
+        )
+        if not are_texts or any(":" in name for name in value):
+            raise ConfigError(f"{what} takes a dict of names and values.")
 
         return tuple(f"{name.strip()}: {text.strip()}" for name, text in value.items())
 
-    def to_python(self, value: tuple[str, ...]) -> dict[str, str]:
+    def to_python(self, value: tuple[str, ...]) -> Any:
         return dict(map(split_header, value))
 
 
@@ -398,11 +392,7 @@ class ConnectOptions:
         if not isinstance(target, str | Sequence):
             return cls((name,), in_process=True, **values)
 
-        if isinstance(target, str):
-            words = shlex.split(target)
-        else:
-            words = map(str, target)
-
+        words = shlex.split(target) if isinstance(target, str) else map(str, target)
         options = cls((name,), tuple(words), **values)
         if options.words and options.config:
             raise ConfigError(
@@ -510,6 +500,14 @@ def is_url(word: str) -> bool:
     return bool(separator) and not ASSIGNMENT.fullmatch(scheme)
 
 
+def split_words(text: str) -> list[str]:
+    """The words of a line as a shell parts them; at its blanks where quotes do not close."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
 def join_words(words: Sequence[str]) -> str:
     """Words as a line that is split into the same words again; quotes only where they
     are needed.
@@ -526,15 +524,15 @@ def connect_signature() -> inspect.Signature:
         inspect.Parameter("name", either, annotation=str),
         inspect.Parameter("target", either, default=""),
     ]
-    for name, option in OPTIONS.items():
-        parameters.append(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=option.kind.empty,
-                annotation=option.kind.annotation,
-            )
+    parameters += [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=option.kind.empty,
+            annotation=option.kind.annotation,
         )
+        for name, option in OPTIONS.items()
+    ]
 
     return inspect.Signature(parameters)
 

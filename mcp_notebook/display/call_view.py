@@ -280,6 +280,28 @@ def outcome(record: CallView) -> str:
     return ""
 
 
+# Whether what is saved says how long things took: then no second run is like the first.
+_timed = False
+
+
+def show_times(wanted: bool) -> None:
+    """From now on outputs that stay say how long things took, or do not."""
+    global _timed
+    _timed = wanted
+
+
+def saved_duration(seconds: float) -> str:
+    """A duration in output that is saved: "" unless the person wants them there."""
+    if not _timed or not seconds:
+        return ""
+    return duration(seconds)
+
+
+def saved_took(record: CallView) -> str:
+    """How long the call ran, in output that is saved."""
+    return took(record) if _timed else ""
+
+
 def took(record: CallView) -> str:
     """How long the call ran, "" when it did not."""
     if record.seconds is None or record.status == "denied":

@@ -27,9 +27,9 @@ from mcp_notebook.display.call_view import (
     missing_image,
     outcome,
     preview_arguments,
+    saved_took,
     seen_by_claude,
     text_label,
-    took,
 )
 from mcp_notebook.display.html_parts import (
     COLOURS,
@@ -116,7 +116,7 @@ def _header_html(record: CallView, *, hint: bool) -> str:
     else:
         line = ""
 
-    pieces = [outcome(record), took(record)]
+    pieces = [outcome(record), saved_took(record)]
     ends = " · ".join(escape(text) for text in pieces if text)
     row = [_status_mark(record), name, code(line, f"{DIM};{_REST}"), dim(ends)]
     return tag("span", " ".join(row), f"{_ROW};white-space:nowrap")
@@ -334,7 +334,7 @@ def card_text(record: CallView) -> str:
 def _header_text(record: CallView) -> str:
     server, tool = clip(visible(record.server), 80), clip(visible(record.tool), 120)
     name = f"{MARKS[record.status]} {server}.{tool}"
-    pieces = [name, outcome(record), took(record)]
+    pieces = [name, outcome(record), saved_took(record)]
     return " · ".join(piece for piece in pieces if piece)
 
 
@@ -431,7 +431,8 @@ def _remarks_text(view: TableView, columns: int) -> list[str]:
         names = clip(", ".join(column.name for column in view.columns[columns:]), 80)
         lines.append(f"… {view.width - columns:,} more columns: {names}")
 
-    for label, why in badges(view.truncated, view.approximate):
-        lines.append(f"{label}: {why}")
+    lines += [
+        f"{label}: {why}" for label, why in badges(view.truncated, view.approximate)
+    ]
 
     return [*lines, *view.notes]

@@ -219,10 +219,9 @@ def _read_field(name: str, schema: Any, required: bool) -> Field:
         raise ValueError(f"the field {name!r} is not described")
 
     kind, choices = _read_kind(name, schema)
-    limits = {}
-    for key in _LIMITS:
-        if isinstance(schema.get(key), int | float):
-            limits[key] = schema[key]
+    limits = {
+        key: schema[key] for key in _LIMITS if isinstance(schema.get(key), int | float)
+    }
 
     return Field(
         name,

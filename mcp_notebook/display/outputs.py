@@ -14,9 +14,10 @@ from uuid import uuid4
 
 from IPython.display import display, update_display
 
-from mcp_notebook.display.call_view import byte_size, count_of, duration
+from mcp_notebook.display.call_view import byte_size, count_of, saved_duration
 from mcp_notebook.display.html_parts import NO_MATH, SANS, dim, escape, tag
 from mcp_notebook.events import Footer, Stop, Working
+from mcp_notebook.secrets import seal_text
 from mcp_notebook.untrusted_text import clip, visible
 
 Bundle = dict[str, Any]
@@ -150,6 +151,21 @@ def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]
     return {"text/html": html, "text/plain": f"{mark} {plain}" if mark else plain}
 
 
+MOST_THINKING = 20_000  # characters of one turn that are kept
+
+
+def thinking_fold(thinking: str) -> dict[str, str]:
+    """The bundle of what a model said of its thinking, folded."""
+    words = visible(clip(seal_text(thinking.strip()), MOST_THINKING), lines=True)
+    count = len(words.split())
+    heading = f"Thinking · {count:,} word{'s' * (count != 1)}"
+    summary = tag("summary", dim(heading), "cursor:pointer")
+    told = tag("div", escape(words), "white-space:pre-wrap;margin:4px 0 4px 14px")
+    html = tag("details", summary + dim(told), f"{SANS};margin:4px 0", NO_MATH)
+    first = clip(" ".join(words.split()), 200)
+    return {"text/html": html, "text/plain": f"{heading}: {first}"}
+
+
 _STOPS = {
     "limit": "Stopped at a limit",
     "interrupted": "Stopped by you",
@@ -166,9 +182,7 @@ def footer_line(footer: Footer) -> str:
     if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
         pieces.append(dollars(footer.dollars))
 
-    if footer.seconds:
-        pieces.append(duration(footer.seconds))
-
+    pieces.append(saved_duration(footer.seconds))
     if footer.kept_bytes:
         pieces.append(f"{byte_size(footer.kept_bytes)} kept out of the model")
 
@@ -320,8 +334,9 @@ class WorkingLine:
     def end(self) -> None:
         """There is something to read now."""
         if self._form is not None and self._shown:
-            took = duration(self._clock() - self._since)
-            self._form.clear(f"{self._text} · {took} · no answer")
+            took = saved_duration(self._clock() - self._since)
+            words = [self._text, took, "no answer"]
+            self._form.clear(" · ".join(word for word in words if word))
         self._text, self._shown = "", False
 
     def leave(self, text: str) -> None:

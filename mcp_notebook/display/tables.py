@@ -85,7 +85,8 @@ def _pictures_of(event: ToolResult) -> tuple[tuple[str, str], ...]:
 def _notes_of(event: ToolResult) -> list[str]:
     notes = list(event.reading.notes) if event.reading is not None else []
     return notes + [
-        f"{describe_file(file)}: .files of the result" for file in event.files
+        f"{describe_file(file)}: .files of mcp_notebook.result() after the call"
+        for file in event.files
     ]
 
 
@@ -207,7 +208,7 @@ class Explorer:
         its rows in another order. The page has the first rows.
         """
         by, down = asked.get("by"), asked.get("down") is True
-        if _is_within(by, self._data.num_columns - 1):
+        if isinstance(by, int) and 0 <= by < self._data.num_columns:
             column = by
         else:
             column = None
@@ -300,10 +301,6 @@ class Explorer:
 
 def _is_positive(number: object) -> TypeGuard[int]:
     return isinstance(number, int) and number > 0
-
-
-def _is_within(number: object, last: int) -> TypeGuard[int]:
-    return isinstance(number, int) and 0 <= number <= last
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

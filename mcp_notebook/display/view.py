@@ -32,6 +32,7 @@ from mcp_notebook.display.outputs import (
     line_form,
     small_line,
     stop_line,
+    thinking_fold,
 )
 from mcp_notebook.events import (
     Event,
@@ -398,7 +399,7 @@ class View:
     another thread. `buttons=False`: the question is asked elsewhere (a blocking cell),
     so cards have none. `expanded`: cards start open. `live`: somebody watches, so a
     line says what goes on while there is nothing to read for longer than `patience`
-    seconds.
+    seconds. `thinking`: what the model says of it stays, folded.
     """
 
     def __init__(
@@ -410,6 +411,7 @@ class View:
         expanded: bool = False,
         live: bool = False,
         patience: float = PATIENCE,
+        thinking: bool = False,
         screen: Screen | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -424,6 +426,8 @@ class View:
         self._text_mode = mode == "text"
         self._calls: dict[str, StaticCall] = {}
         self._drawn = 0.0  # when progress was last drawn
+        self._keeps_thinking = thinking
+        self._thinking = ""  # of the turn so far
         if live:
             form = line_form(mode, self._slots)
         else:
@@ -440,6 +444,7 @@ class View:
         """Draw one event. Text and progress may wait for the next `flush`."""
         if not isinstance(event, Working | ThinkingDelta | ToolProgress | Usage):
             self._working.end()
+            self._fold_thinking()
 
         match event:
             case TextDelta(text):
@@ -449,6 +454,7 @@ class View:
                 self._working.begin(event)
             case ThinkingDelta(text):
                 self._working.think(text)
+                self._thinking += text if self._keeps_thinking else ""
             case TextDiscarded(reason):
                 self._discard(reason)
             case ToolCall():
@@ -494,6 +500,19 @@ class View:
 
         self._calls.clear()
         self._slots.close()
+
+    def _fold_thinking(self) -> None:
+        """Let what the model thought before this stand, where the person wants it."""
+        words, self._thinking = self._thinking, ""
+        if not words.strip():
+            return
+
+        self._end_block()
+        bundle = thinking_fold(words)
+        if self._text_mode:
+            self._slots.write(bundle["text/plain"] + "\n")
+        else:
+            self._slots.show(bundle)
 
     def _advance(
         self, call: StaticCall, event: ToolStarted | ToolProgress | ToolResult

@@ -8,13 +8,14 @@ at the moment counts.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from mcp_notebook.charts.drawing import Drawing
 
 _HERE = Path(__file__).parent
+_places = itertools.count(1)
 OFTEN = 0.5  # seconds between two pieces of thinking: each replaces the last
 
 
@@ -94,7 +96,10 @@ class Card(anywidget.AnyWidget):
         self._record = record
         self._question = approval_question(record)
         self._answer = answer
-        self.place = f"mcpn-at-{uuid4().hex[:12]}"
+        # Numbered and not random: the place is in the saved page, which is to be the
+        # same when the notebook runs again.
+        said = f"{record.id} {next(_places)}"
+        self.place = f"mcpn-at-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
         super().__init__(
             call={**call_payload(record, buttons=buttons), "place": self.place},
             head=head_payload(record),

@@ -418,18 +418,14 @@ def _changes(frame: pd.DataFrame, expected: Expected) -> Iterator[str]:
         yield f"{count_words(expected.rows, 'row')} before, {len(frame):,} now{net}"
 
     before = expected.fingerprint
-    if before:
-        now = fingerprint(frame, expected.ignore)
-    else:
-        now = None
-
-    if before and now and same_columns:
+    now = fingerprint(frame, expected.ignore) if before and same_columns else None
+    if before and now:
         yield from _moved_rows(before, now)
 
     if expected.columns is not None:
         yield from _column_changes(expected.columns, types)
 
-    if before and now and same_columns and same_rows and before.table != now.table:
+    if before and now and same_rows and before.table != now.table:
         yield _values(before, now, [n for n in types if n not in expected.ignore])
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import json
-import keyword
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -283,11 +282,6 @@ _CLAUSES = re.compile(
     r"|full|cross)\s+join)\s)",
     re.IGNORECASE,
 )
-
-
-def name_is_free(name: str) -> bool:
-    """Whether a name can be an argument or an attribute in Python."""
-    return name.isidentifier() and not keyword.iskeyword(name)
 
 
 def literal(

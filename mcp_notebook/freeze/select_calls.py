@@ -452,7 +452,7 @@ def _nothing_text(trail: Trail, wish: Wish, in_reach: Sequence[Call]) -> str:
 _WORD = re.compile(r"[^\W\d]\w*")
 _TAKE_TABLES = ("mcp_preview", "mcp_share", "mcp_unshare")
 _OTHERS_CODE = frozenset(
-    "claude mcp_freeze mcp_call mcp_connect mcp_read mcp_prompt mcp_sql".split()
+    "claude mcp_about mcp_freeze mcp_call mcp_connect mcp_read mcp_prompt mcp_sql".split()
 )
 
 

@@ -25,12 +25,11 @@ from mcp_notebook.freeze.sealing import (
     Secret,
     comment_out,
     literal,
-    name_is_free,
     quote_text,
 )
 from mcp_notebook.freeze.sealing import call as call_source
 from mcp_notebook.freeze.steps import Check, FreezePlan, Step, argument
-from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.naming import OWN_SERVER, is_free_word
 from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
@@ -361,13 +360,13 @@ def _step_source(step: Step, plan: FreezePlan) -> str:
 
     server = plan.servers[step.call.server]
     tool = step.call.tool
-    attribute = name_is_free(tool) and not tool.startswith("_") and tool != "aio"
+    attribute = is_free_word(tool) and not tool.startswith("_") and tool != "aio"
     if attribute:
         target = f"{server}.{tool}"
     else:
         target = f"{server}[{quote_text(tool)}]"
 
-    plain = all(name_is_free(name) for name in step.call.arguments)
+    plain = all(is_free_word(name) for name in step.call.arguments)
     return call_source(
         target,
         _keywords(step, plan) if plain else _dictionary(step, plan),

@@ -26,7 +26,7 @@ from mcp_notebook.errors import ConfigError
 from mcp_notebook.notebook import output
 from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
-from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook.state import Notebook, cell_id
 
 # A word of a line: in quotes, or up to the next space, with the space before it.
 _WORD = re.compile(r"""\s*(?:"[^"]*"(?=\s|$)|'[^']*'(?=\s|$)|\S+)""")
@@ -281,14 +281,6 @@ def show_history(notebook: Notebook) -> None:
     display(history_bundle(pieces, _length_of(notebook)), raw=True)
     for name in conversation.stale_cells():
         output.show_line(f"stale: {conversation.runs[name].question}")
-
-
-def cell_id(shell: Any) -> str:
-    """The id of the cell that runs, which JupyterLab, Notebook and VS Code send; empty
-    where nobody does.
-    """
-    parent = getattr(shell, "get_parent", dict)() or {}
-    return str(parent.get("metadata", {}).get("cellId", ""))
 
 
 def rerun_stale(notebook: Notebook) -> None:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ from mcp_notebook import loop
 from mcp_notebook.config.options import FLAGS
 from mcp_notebook.kinds import is_table
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.notebook.mentions import known_names
 from mcp_notebook.notebook.options import options_of
 from mcp_notebook.notebook.state import Notebook
 
@@ -181,6 +183,7 @@ def _completer(
 
 
 _SERVER_MAGICS = (
+    "%mcp_about",
     "%mcp_disconnect",
     "%mcp_tools",
     "%mcp_resources",
@@ -189,7 +192,8 @@ _SERVER_MAGICS = (
 )
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share")
 _WORDS = {
-    "%mcp_share": ("--as", "--about"),
+    "%mcp_about": ("--about", "--forget"),
+    "%mcp_share": ("--as", "--about", "--about-columns", "--follow"),
     "%mcp_serve": ("--port", "--status", "--stop"),
     "%mcp_connect": tuple(FLAGS),
     "%mcp_disconnect": ("--all", "--forget"),
@@ -351,12 +355,32 @@ def _in_claude(
             (f"@{server}:{uri}" for uri in _addresses(offers, server, typed)), word
         )
     if word.startswith("@"):
-        return _found((f"@{name}" for name in _tables(notebook)), word)
+        return _found((f"@{name}" for name in _offer_names(notebook, word[1:])), word)
     if line_number == 0 and word and line.rstrip().endswith(("-s", "--servers")):
         return _found(_servers(notebook), word)
 
     # Prose gets no Python names.
     return {"completions": [], "suppress": line_number > 0}
+
+
+def _offer_names(notebook: Notebook, typed: str) -> list[str]:
+    """What can stand behind an @: names, `server.tool`, files of a path."""
+    if typed.startswith((".", "/", "~")):
+        folder, _, _ = typed.rpartition("/")
+        at = Path(folder or "/").expanduser()
+        try:
+            found = [one.name + "/" * one.is_dir() for one in at.iterdir()]
+        except OSError:
+            return []
+
+        return [f"{folder}/{name}" for name in found if not re.search(r"\s", name)]
+
+    server, dot, _ = typed.rpartition(".")
+    if dot and server in notebook.sessions.names():
+        tools = notebook.sessions.get(server).tools
+        return [f"{server}.{tool.name}" for tool in tools]
+
+    return known_names(notebook)
 
 
 def _servers(notebook: Notebook) -> list[str]:

@@ -11,7 +11,6 @@ import ast
 import functools
 import inspect
 import re
-import shlex
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from IPython.core.error import UsageError
 from IPython.display import display
 from traitlets.config import Config
 
+from mcp_notebook.config.options import split_words
 from mcp_notebook.errors import ConfigError, unknown_option
 from mcp_notebook.notebook import shells
 from mcp_notebook.notebook.options import MCPNotebook, options_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 LINE_MAGICS = tuple(
     """
     claude claude_cost claude_fork claude_history claude_record claude_rerun
-    mcp_approvals mcp_call mcp_connect mcp_disconnect mcp_discover mcp_doctor mcp_freeze
+    mcp_about mcp_approvals mcp_call mcp_connect mcp_disconnect mcp_discover mcp_doctor mcp_freeze
     mcp_log mcp_preview mcp_prompt
     mcp_read mcp_resources mcp_serve mcp_share mcp_shared mcp_status mcp_tools
     mcp_unshare
@@ -348,16 +348,9 @@ def _clear(said: str, name: str, known: Iterable[str]) -> ConfigError:
         more = f"{name} --help lists what there is."
 
     what, _, words = said.partition(": ")
-    odd = [word for word in _words(words) if word.startswith("-")]
+    odd = [word for word in split_words(words) if word.startswith("-")]
     if what == "unrecognized arguments" and odd:
         return ConfigError(f"{unknown_option(odd[0], known)} {more}")
 
     said = said.strip()
     return ConfigError(f"{said[:1].upper()}{said[1:]}. {more}")
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()

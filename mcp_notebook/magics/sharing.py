@@ -13,7 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook import output, shared_tables, state
+from mcp_notebook.notebook import output, shared_tables
 from mcp_notebook.notebook.state import Notebook
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class ServingMagics(Magics):
         %mcp_share df --as sales             under another name
         %mcp_share data/sales.parquet        a data file
         --about 'Sales of May'               words that stand with the table in listings
+        --about-columns columns.csv          what columns mean: CSV, TSV or JSON with a
+                                             column's name and description
         --follow                             also what the variable holds later
 
         Without --follow that very table is shared: when the variable holds another one,
@@ -56,12 +58,32 @@ class ServingMagics(Magics):
                 name,
                 as_=as_,
                 description=wanted.about,
+                about_columns=wanted.about_columns,
                 follow=wanted.follow,
             )
             if note:
                 output.show_line(note)
 
         self._list()
+
+    @line_magic
+    def mcp_about(self, line: str) -> None:
+        """Tell Claude, in your words, what the tables of a connected server hold.
+
+        %mcp_about shop.orders columns.csv   what columns mean: CSV, TSV or JSON with a
+                                             column's name and its description
+        %mcp_about shop columns.csv          of several tables: with a column `table`
+        %mcp_about shop.orders --about 'Orders since 2019'
+        %mcp_about shop --forget             take it back
+        %mcp_about                           what is told
+
+        It stands in the system prompt while the server is connected. A server's tables
+        are not looked at for it, so names that they do not have are not noticed.
+        """
+        shared_tables.describe_server(self._notebook, line)
+        found = shared_tables.server_rows(self._notebook)
+        nothing = "Nothing is told of servers' tables: %mcp_about SERVER.TABLE FILE."
+        output.show_rows(found, empty=nothing)
 
     @line_magic
     def mcp_unshare(self, line: str) -> None:
@@ -137,7 +159,7 @@ class ServingMagics(Magics):
             )
 
         # Several notebooks may serve: a client tells them by this name.
-        path = state.notebook_path(self._notebook.shell.user_ns)
+        path = self._notebook.path()
         address = loop.run(
             self._server.start(
                 http_server.connection_folder(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import inspect
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -12,7 +12,7 @@ from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.display.outputs import choose_mode
 from mcp_notebook.display.view import View
 from mcp_notebook.errors import DataError
-from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
+from mcp_notebook.events import Footer, Reply, Stop, TextDelta, TextDiscarded, ToolCall
 from mcp_notebook.notebook import current
 from mcp_notebook.notebook.cell import CellRun, Shown
 from mcp_notebook.notebook.options import AskOptions, list_options, signature_of
@@ -127,7 +127,8 @@ class Answer:
 
         mode = choose_mode(self._notebook.settings.cards, self._notebook.shell)
         # It is over: a widget that is drawn now would have nothing to wait for.
-        view = View(mode="static" if mode == "widget" else mode, decide=lambda *_: None)
+        shown = "static" if mode == "widget" else mode
+        view = View(mode=shown, decide=_decide_nothing)
         for event in run.seen:
             view.show(event)
 
@@ -146,7 +147,7 @@ class Answer:
         return self._run
 
     @contextmanager
-    def _looked_at(self) -> Iterator[None]:
+    def _looked_at(self) -> Generator[None]:
         """Until the end of the run. One that was cancelled before says so when it is
         looked at again.
         """
@@ -162,9 +163,14 @@ class Answer:
         self._over, self._failed = True, False
 
 
+def _decide_nothing(call_id: str, reply: Reply) -> None:
+    """Nobody waits for an answer: the run is over."""
+
+
 def _texts(events: Sequence[Any]) -> list[str]:
     """The model's texts between its calls, without what was taken back."""
-    texts, current = [], ""
+    texts: list[str] = []
+    current = ""
     for event in events:
         if isinstance(event, TextDelta):
             current += event.text

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import hashlib
+import itertools
+import json
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep, Sending, Shaping
     from mcp_notebook.charts.compute import Chart
     from mcp_notebook.sessions import Session, ToolInfo
+
+_numbers = itertools.count(1)  # of calls by hand in this process
 
 BY_HAND = "by hand"  # the cell of calls without a model, in the log
 # Tools of servers we have seen, most careful first; any other tool with an SQL argument
@@ -50,8 +54,14 @@ def new_call(
     prefix: str, server: str, tool: str, arguments: Mapping[str, Any]
 ) -> ToolCall:
     """The event of a call that the person makes, with an id of its own."""
-    call_id = f"{prefix}_{uuid.uuid4().hex[:12]}"
-    return ToolCall(call_id, server, tool, seal_arguments(arguments))
+    # Of what is called and which call it is: a notebook that runs again gives its calls
+    # the same ids, so that what it saves is the same.
+    sealed = seal_arguments(arguments)
+    said = json.dumps([next(_numbers), server, tool, sealed], default=str)
+    call_id = (
+        f"{prefix}_{hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()[:12]}"
+    )
+    return ToolCall(call_id, server, tool, sealed)
 
 
 class NotebookCalls:

@@ -5,8 +5,8 @@ of the cell that waits.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import queue
-import uuid
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -118,7 +118,9 @@ class CellRun:
             notebook.conversation if conversation is None else conversation
         )
         self._owner, self._asked = owner, options
-        self._cell = uuid.uuid4().hex[:8]
+        # the same when the notebook runs again, for it is in what the log shows
+        said = f"{next(notebook.numbers)} {options.prompt}".encode("utf-8", "replace")
+        self._cell = hashlib.sha256(said).hexdigest()[:8]
         self._said = 0  # characters of finished turns
         self._run = Run(self._cell, options.prompt, options.into)
         notebook.questions[self._cell] = seal_text(
@@ -218,6 +220,7 @@ class CellRun:
             buttons=self._buttons,
             live=self._attended and self._shown != "none",
             patience=PATIENCE if whole else LONG,
+            thinking=self._notebook.settings.thinking,
         )
         if whole:
             return view

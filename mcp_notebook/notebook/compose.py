@@ -27,7 +27,6 @@ from mcp_notebook.agent.request import (
     Request,
     clock_block,
     describe_request,
-    find_table_names,
     system_prompt,
     user_blocks,
 )
@@ -36,13 +35,13 @@ from mcp_notebook.agent.toolset import Toolset, choose_tools
 from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
 from mcp_notebook.events import Event, Note, Stop, TextDelta
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.notebook import resources
+from mcp_notebook.notebook import mentions, resources, shared_tables
 from mcp_notebook.notebook.options import Settled
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
-from mcp_notebook.secrets import seal_text
+from mcp_notebook.secrets import hide, seal_text
 
 MOST_INSTRUCTIONS = 20_000  # bytes: every turn pays for them
 _CUT = "\n[cut: the house rules are longer]"
@@ -64,7 +63,9 @@ async def events_of(
     asyncio.get_running_loop().run_in_executor(
         None, importlib.import_module, "mcp_notebook.results.model_preview"
     )
-    composed = await compose(notebook, options)
+    # A program's prompt may hold any words with an @, a cell's are the person's own.
+    strict = any(conversation is own for own in notebook.branches.values())
+    composed = await compose(notebook, options, strict=strict)
     for note in composed.notes:
         yield note
 
@@ -96,17 +97,26 @@ class Composed:
     prompt: list[Block]
     toolset: Toolset
     budget: Budget
-    rules: str = ""  # the house's, as they are sent
+    added: str = ""  # what the person adds to the rules, as it is sent
     notes: tuple[Note, ...] = ()  # what the person is told before anything is sent
 
 
-async def compose(notebook: Notebook, options: Settled) -> Composed:
+async def compose(
+    notebook: Notebook, options: Settled, *, strict: bool = True
+) -> Composed:
     """Sessions, backend, budget and prompt of one question; raises our exceptions where
-    something is missing.
+    something is missing, with `strict` also where a word with an @ names nothing.
     """
-    # first, for without one nothing needs to start
+    named, unknown = mentions.find_named(notebook, options.prompt, strict=strict)
+    # before anything starts, for without one nothing needs to
+    renamed = notebook.follow_rename()
     backend = _backend(notebook, options)
     rules, notes = read_instructions(notebook.settings.instructions)
+    if renamed:
+        notes.append(Note(renamed))
+
+    facts, warning = await _facts_of(notebook, backend)
+    notes += [Note(warning, "warning")] if warning else []
     # Claude joins tables there, whichever servers the cell names.
     await notebook.own_session()
     sessions = _choose_sessions(notebook, options.servers)
@@ -116,11 +126,15 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
 
     budget = budget_of(notebook, options, backend)
     form = form_of(notebook, options.form)
+    added = _add_words(notebook, sessions, rules)
     request = Request(
         backend,
-        _system_prompt(sessions, rules, options.system),
+        _system_prompt(sessions, added, options.system),
         max_tokens=backends.fitting_reply(
-            backend.model, options.max_tokens, local=backend.kind == "local"
+            backend.model,
+            options.max_tokens,
+            local=backend.kind == "local",
+            said=facts.reply,
         ),
         effort=options.effort,
         schema=form.schema if form else None,
@@ -128,10 +142,18 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
         search_above=notebook.settings.tool_search,
         veil=notebook.veil,
     )
-    prompt = await _prompt(notebook, options, budget)
-    return Composed(
-        request, prompt, Toolset.of(sessions), budget, rules=rules, notes=tuple(notes)
-    )
+    toolset = Toolset.of(sessions)
+    # what is masked is not told by another way either
+    notebook.learn_masked()
+    attached = [
+        await asyncio.to_thread(mentions.attach, notebook, thing, toolset)
+        for thing in named
+    ]
+    prompt = await _prompt(notebook, options, budget, named, attached)
+    said = ", ".join(one.said for one in attached)
+    notes += [Note(f"sent: {said}")] if said else []
+    notes += [Note(words) for words in unknown]
+    return Composed(request, prompt, toolset, budget, added=added, notes=tuple(notes))
 
 
 def read_instructions(setting: str) -> tuple[str, list[Note]]:
@@ -187,45 +209,81 @@ def _text_of_file(line: str) -> str:
     return line
 
 
-def _system_prompt(sessions: list[Any], rules: str, more: str) -> str:
+async def _facts_of(
+    notebook: Notebook, backend: backends.Backend
+) -> tuple[backends.ModelFacts, str]:
+    """What the service says of the model, asked once a kernel and model, and a warning
+    that is said once. A recording asks nothing that is no turn.
+    """
+    key = (backend.address, backend.model)
+    known = notebook.model_facts.get(key)
+    if known is not None:
+        return known, ""
+    if not backend.searches or notebook.recording is not None:
+        return backends.ModelFacts(), ""
+
+    found = notebook.model_facts[key] = await backends.ask_facts(backend)
+    return found, found.warning
+
+
+def _add_words(notebook: Notebook, sessions: list[Any], rules: str) -> str:
+    """What the person says of the servers' tables, and the house rules."""
+    names = sorted(session.name for session in sessions)
+    words = "".join(shared_tables.tell_server(notebook, name) for name in names)
+    if rules:
+        words += f"\nHouse rules of the person who asks:\n{rules}\n"
+
+    return words
+
+
+def _system_prompt(sessions: list[Any], added: str, more: str) -> str:
     """The rules, the servers' words and then the person's, which are the last to be
     read. Without the person's it is to the letter what recorded turns were asked with.
     """
-    text = system_prompt(sessions)
-    if rules:
-        text += f"\nHouse rules of the person who asks:\n{rules}\n"
+    text = system_prompt(sessions) + added
     if more.strip():
         text += f"\n{more.strip()}\n"
 
     return text
 
 
-async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[Block]:
-    """The person's words, the schemas of tables that they name, and the resources that
-    they mention.
-    """
-    from mcp_notebook.sharing.describing import schema_text  # loads pandas
-
-    names = find_table_names(options.prompt, notebook.shell.user_ns)
+async def _prompt(
+    notebook: Notebook,
+    options: Settled,
+    budget: Budget,
+    named: list[mentions.Named],
+    attached: list[mentions.Attached],
+) -> list[Block]:
+    """The person's words, the schemas of tables that they name, and what else they name."""
+    describing, masking = shared_tables.load_describing()
+    names = [thing.written for thing in named if thing.kind == "table"]
     schemas = {}
+    masks = masking.Masks(notebook.veil.patterns, known=notebook.veil.known)
     for name in names:
         # outside only what %mcp_share named
         notebook.catalog.add(name, variable=name, origin="named")
-        schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
+        entry = notebook.catalog.find_described(name)
+        schemas[name] = await asyncio.to_thread(
+            describing.tell_table, notebook.table(name), name, entry, masks
+        )
 
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
     # After the words and the schemas, so that the prompt begins as it was written.
     blocks.append(clock_block())
-    rows = options.rows_to_model
-    if "@" in options.prompt:
-        attached = await resources.attach_mentions(notebook, options.prompt, rows)
-    else:
-        attached = []
+    more = [block for one in attached for block in one.blocks]
+    if any(thing.kind == "resource" for thing in named):
+        words = mentions.without_code(options.prompt)
+        rows = options.rows_to_model
+        more += await resources.attach_mentions(notebook, words, rows)
 
-    for block in attached:
-        blocks.append({**block, "text": budget.fit(block["text"])})
+    return blocks + [_fit(block, budget) for block in more]
 
-    return blocks
+
+def _fit(block: Block, budget: Budget) -> Block:
+    if block["type"] != "text":
+        return block
+
+    return {**block, "text": budget.fit(block["text"])}
 
 
 def _choose_sessions(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
@@ -251,15 +309,20 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
     """Who answers; raises BackendError. `model` empty: the settings say which."""
 
     settings = notebook.settings
-    path = notebook.replay_file()
+    own, others = notebook.replay_files()
     record = recorded = None
     # Recording asks the model anew, even where turns are recorded already.
     if notebook.recording is not None:
         http = httpx2.AsyncHTTPTransport(retries=1)
         source = settings.record_source
         record = RecordTransport(notebook.recording, http, source=source)
-    elif path is not None:
-        recorded = ReplayTransport(path)
+    elif own is not None or others:
+        recorded = ReplayTransport(
+            own,
+            others=others,
+            named=notebook.path() is not None,
+            announced=notebook.announced,
+        )
 
     return backends.choose_backend(
         client=notebook.client(),
@@ -323,8 +386,10 @@ def length_notes(
     if not conversation.tokens:
         return []
 
+    facts = notebook.model_facts.get((backend.address, backend.model))
+    said = facts.window if facts is not None else None
     window = settings.context_window or (
-        None if backend.free else backends.window_of(backend.model)
+        None if backend.free else said or backends.window_of(backend.model)
     )
     return [
         Note(line, "warning")
@@ -345,8 +410,8 @@ async def dry_run_events(
     text = await describe_request(
         composed.request, conversation, composed.prompt, tools
     )
-    if composed.rules:
-        text += f"\nHouse rules (MCPNotebook.instructions):\n{composed.rules}"
+    if composed.added:
+        text += f"\nThe system prompt says besides:{hide(composed.added)}"
     if system:
         text += f"\nThe system prompt ends with: {system}"
 

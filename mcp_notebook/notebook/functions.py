@@ -168,17 +168,29 @@ def resource(server: str, uri: str, *, tables: bool = False) -> Any:
 
 
 def share(
-    table: Any, as_: str = "", *, description: str = "", follow: bool = False
+    table: Any,
+    as_: str = "",
+    *,
+    description: str = "",
+    about_columns: str = "",
+    follow: bool = False,
 ) -> str:
     """Share a table with Claude, and with clients outside when `%mcp_serve` runs;
     returns the name to query it by.
 
     `table` is the name of a variable, a table object, or the path of a data file; `as_`
-    names it otherwise. With `follow` what the variable holds later is shared, too.
+    names it otherwise. `about_columns` is a file that says what the columns mean (CSV,
+    TSV or JSON: name, description). With `follow` what the variable holds later is
+    shared, too.
     Raises ConfigError for what is no table.
     """
     return shared_tables.share(
-        current.notebook(), table, as_=as_, description=description, follow=follow
+        current.notebook(),
+        table,
+        as_=as_,
+        description=description,
+        about_columns=about_columns,
+        follow=follow,
     )[0]
 
 

@@ -28,6 +28,7 @@ from mcp_notebook.config import (
 )
 from mcp_notebook.config.options import USAGE
 from mcp_notebook.config.target import OWN_START, expand
+from mcp_notebook.display.call_view import saved_duration
 from mcp_notebook.display.outputs import WorkingLine
 from mcp_notebook.display.questions import Question
 from mcp_notebook.errors import ConfigError, ConnectError
@@ -515,6 +516,6 @@ def _outcome(name: str, future: Future[Any], seconds: float, *, why: bool) -> st
     else:
         title = ""
 
-    return (
-        f"{name}: connected · {title}{count} tool{'s' * (count != 1)} · {seconds:.1f} s"
-    )
+    words = f"{name}: connected · {title}{count} tool{'s' * (count != 1)}"
+    took = saved_duration(seconds)
+    return f"{words} · {took}" if took else words

@@ -394,6 +394,13 @@ class MCPNotebook(Configurable):
             "a file, read anew each time; at most 20 kB."
         ),
     ).tag(config=True)
+    thinking = traitlets.Bool(
+        False,
+        help=(
+            "Keep what the model says of its thinking in the cell, folded, also when it "
+            "is saved; else it is shown while it thinks and then goes."
+        ),
+    ).tag(config=True)
     backend = traitlets.Enum(
         ["auto", "live", "replay"],
         "auto",
@@ -407,7 +414,8 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     replay_file = traitlets.Unicode(
         "",
-        help="File with recorded turns; empty: NAME.claude.json beside the notebook.",
+        help="File with recorded turns; empty: NAME.claude.json beside the notebook, "
+        "then the file of the folder that holds the question.",
     ).tag(config=True)
     record_source = traitlets.Unicode(
         "",
@@ -462,6 +470,12 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     context_window = traitlets.CInt(
         0, min=0, help="Tokens that fit the model; 0: what is known of it."
+    ).tag(config=True)
+    timings = traitlets.Bool(
+        False,
+        help="Whether outputs that are saved say how long things took; then a notebook "
+        "that runs again differs from what is saved. Live cards say it in any case, "
+        "%mcp_log too.",
     ).tag(config=True)
     log_file = traitlets.Unicode(
         "", help="File for a line of JSON a turn and a call; empty: none."

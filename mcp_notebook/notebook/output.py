@@ -10,6 +10,7 @@ from typing import Any
 from IPython.display import display
 
 from mcp_notebook import config, loop
+from mcp_notebook.display.call_view import saved_duration
 from mcp_notebook.display.listing import status_table_html, tools_table_html
 from mcp_notebook.display.outputs import (
     CellScreen,
@@ -63,14 +64,17 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
             words = (part, visible(event.message)[:120])
             status.say("running", detail=" · ".join(word for word in words if word))
 
+    attended = is_attended(notebook.shell)
+
     def pump() -> None:
-        status.draw()
+        # A line for nobody would be saved when the call was slow, else not.
+        if attended:
+            status.draw()
+
         notebook.asker.pump()
 
     try:
-        with notebook.asker.in_cell(
-            attended=is_attended(notebook.shell), buttons=False
-        ):
+        with notebook.asker.in_cell(attended=attended, buttons=False):
             result, value = loop.wait(loop.submit(work(hear)), pump)
     # An interrupt, too: a line that says "running" must not stay.
     except BaseException:
@@ -83,11 +87,14 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
         zip(result.reading.tables if result.reading else (), result.names, strict=False)
     )
     lines = [_table_line(table, name) for table, name in tables]
-    took = f"{time.monotonic() - started:.1f} s"
+    took = saved_duration(time.monotonic() - started)
     # The first table takes the place of the line that was there, so that nothing jumps.
-    if status.was_shown:
-        status.leave(" · ".join([*lines[:1], took]))
+    said = [word for word in (*lines[:1], took) if word]
+    if status.was_shown and said:
+        status.leave(" · ".join(said))
         del lines[:1]
+    elif status.was_shown:
+        status.end()
 
     for said in lines:
         show_line(said)
@@ -285,8 +292,9 @@ def show_recording(notebook: Notebook) -> None:
         )
         return
 
-    path = notebook.replay_file()
+    own, others = notebook.replay_files()
+    files = [own] if own is not None else others
+    told = "\n".join(str(describe(path)) for path in files)
     show_line(
-        "Not recording. "
-        f"{describe(path) if path else 'There are no recorded turns for this notebook.'}"
+        f"Not recording. {told or 'There are no recorded turns for this notebook.'}"
     )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_notebook.errors import ConfigError, SessionError
 from mcp_notebook.kinds import is_table, kind_of
+from mcp_notebook.naming import is_free_word
 from mcp_notebook.policy import only_reads
 
 if TYPE_CHECKING:
@@ -295,13 +296,13 @@ _TABLE_WORDS = re.compile(
 MOST_BYTES = 10_000_000  # of one table as JSON; servers take few messages larger
 
 
-class _Records(list):
+class _Records(list[Any]):
     """A table as a list; `code`: the variable that holds it, "" for none."""
 
     code = ""
 
 
-class _Columns(dict):
+class _Columns(dict[str, Any]):
     """A table as an object, in the same way."""
 
     code = ""
@@ -465,7 +466,7 @@ def signature(tool: ToolInfo) -> inspect.Signature:
     choices and defaults.
     """
     properties, required = _properties(tool), _required_names(tool)
-    writable = [name for name in properties if _is_writable(name)]
+    writable = [name for name in properties if is_free_word(name)]
     ordered = sorted(writable, key=lambda name: name not in required)
     return inspect.Signature(
         [_parameter(n, properties[n], n in required) for n in ordered]
@@ -606,16 +607,11 @@ def _required_names(tool: ToolInfo) -> list[str]:
     return []
 
 
-def _is_writable(name: str) -> bool:
-    return name.isidentifier() and not keyword.iskeyword(name)
-
-
 def _by_attribute(session: Session) -> dict[str, str]:
     """The tools by a name that Python can write: their own, or with _ for what it cannot."""
-    names: dict[str, str] = {}
-    for tool in session.tools:
-        if _is_writable(tool.name):
-            names[tool.name] = tool.name
+    names: dict[str, str] = {
+        tool.name: tool.name for tool in session.tools if is_free_word(tool.name)
+    }
 
     for tool in session.tools:
         name = re.sub(r"\W", "_", tool.name)

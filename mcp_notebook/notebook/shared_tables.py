@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, did_you_mean
 from mcp_notebook.kinds import DATA_SUFFIXES, format_of, kind_of
 from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.sharing.catalog import is_paused
+from mcp_notebook.secrets import seal_text
+from mcp_notebook.sharing.catalog import Entry, is_paused
+from mcp_notebook.untrusted_text import clip, visible
 
 USAGE = (
     "Write %mcp_share NAME [NAME ...] [--as OTHER ...] [--about 'what it holds'] "
-    "[--follow]."
+    "[--about-columns FILE] [--follow]."
 )
 _NAME = re.compile(r"[^\W\d]\w*")
 
@@ -30,12 +32,16 @@ class Wanted:
     names: tuple[str, ...]
     shared_as: tuple[str, ...] = ()
     about: str = ""
+    about_columns: str = ""  # the file of a data dictionary
     follow: bool = False
 
 
 def parse(line: str) -> Wanted:
     """`sales customers --as revenue clients --about 'Sales of May'`; raises ConfigError."""
-    words, parts = shlex.split(line), {"": [], "--as": [], "--about": []}
+    words = shlex.split(line)
+    parts: dict[str, list[str]] = {
+        "": [], "--as": [], "--about": [], "--about-columns": []
+    }  # fmt: skip
     part = ""
     follow = "--follow" in words
     for word in (word for word in words if word != "--follow"):
@@ -57,8 +63,17 @@ def parse(line: str) -> Wanted:
             f"{'is' if count == 1 else 'are'} shared here."
         )
 
-    about = " ".join(parts["--about"])
-    return Wanted(tuple(parts[""]), tuple(parts["--as"]), about, follow)
+    files = parts["--about-columns"]
+    if "--about-columns" in words and len(files) != 1:
+        raise ConfigError(f"--about-columns takes one file. {USAGE}")
+
+    return Wanted(
+        tuple(parts[""]),
+        tuple(parts["--as"]),
+        " ".join(parts["--about"]),
+        "".join(files),
+        follow,
+    )
 
 
 def share(
@@ -67,10 +82,12 @@ def share(
     *,
     as_: str = "",
     description: str = "",
+    about_columns: str = "",
     follow: bool = False,
 ) -> tuple[str, str]:
     """Share a table by its variable's name, a data file by its path, or an object;
-    returns its name and a note. `follow`: the variable, whatever it holds later.
+    returns its name and a note. `about_columns` is the file of a data dictionary.
+    `follow`: the variable, whatever it holds later.
 
     Raises ConfigError for what is no table and for a name that another table has.
     """
@@ -94,6 +111,12 @@ def share(
             f"{taken.name} is another table already ({taken.variable}): choose a name with --as."
         )
 
+    meanings, notes = {}, []
+    if about_columns:
+        describing, _ = load_describing()
+        described = describing.read_dictionary(about_columns)
+        meanings, notes = describing.match_columns(described, name, _columns_of(value))
+
     if variable not in notebook.shell.user_ns:
         notebook.held[variable] = value
 
@@ -101,11 +124,28 @@ def share(
         name,
         variable=variable,
         origin="shared",
-        description=description,
+        description=seal_text(description),
         follows=follow,
+        meanings=meanings,
     )
+    # what is said of columns may quote values that are masked
+    notebook.learn_masked()
     once = "its rows are kept here at the first query, and are then gone for your code"
-    return name, f"{name} can be read once: {once}." if kind == "reader" else ""
+    if kind == "reader":
+        notes.append(f"{name} can be read once: {once}.")
+
+    return name, "\n".join(notes)
+
+
+def _columns_of(value: Any) -> list[str]:
+    """The names of a table's columns as SQL has them; raises ConfigError."""
+    describing, _ = load_describing()
+    try:
+        return describing.look(value).schema.names
+    except describing.UNREADABLE as error:
+        raise ConfigError(
+            f"The columns cannot be read, so --about-columns says nothing of them: {error}"
+        ) from None
 
 
 def unshare(notebook: Notebook, names: Sequence[str]) -> None:
@@ -128,7 +168,7 @@ def unshare(notebook: Notebook, names: Sequence[str]) -> None:
 
 def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
     """A row for every table that is offered; `served`: clients outside are served now."""
-    describing, masking = _load_describing()
+    describing, masking = load_describing()
     masks = masking.Masks(tuple(notebook.settings.mask))
     found = []
     for entry in notebook.catalog.entries():
@@ -162,23 +202,116 @@ def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
                 **row,
                 "last used": _ago(notebook.catalog.last_used(entry.name)),
                 "about": entry.description,
+                "described": _count_described(entry, row["columns"]),
             }
         )
 
-    if not any(row["about"] for row in found):
-        found = [
-            {name: value for name, value in row.items() if name != "about"}
-            for row in found
-        ]
+    # what no table has is no column of the list
+    empty = [n for n in ("about", "described") if not any(row[n] for row in found)]
+    return [
+        {name: value for name, value in row.items() if name not in empty}
+        for row in found
+    ]
 
-    return found
+
+def _count_described(entry: Entry, columns: int | None) -> str:
+    if not entry.meanings:
+        return ""
+
+    return f"{len(entry.meanings)} of {columns or '?'} columns"
 
 
-def _load_describing() -> Any:
+def load_describing() -> Any:
+    """The modules `describing` and `masks` of sharing."""
     # pandas and pyarrow are behind them, which sharing itself does not need
     from mcp_notebook.sharing import describing, masks
 
     return describing, masks
+
+
+# What the person says of a connected server's tables: nothing is asked of the server
+# for it, so it holds whatever tools the server has.
+
+_ABOUT = "Write %mcp_about SERVER.TABLE FILE, --about 'what it holds', or --forget."
+MOST_OF_SERVER = 8_000  # characters: every turn pays for them
+
+
+def describe_server(notebook: Notebook, line: str) -> None:
+    """Take the words of `%mcp_about`; raises ConfigError."""
+    words = shlex.split(line)
+    if not words:
+        return
+
+    said = ""
+    if "--about" in words:
+        at = words.index("--about")
+        words, said = words[:at], " ".join(words[at + 1 :])
+
+    server, table = _server_and_table(notebook, next(iter(words), ""))
+    told = notebook.server_words.setdefault(server, {})
+    rest = words[1:]
+    if rest == ["--forget"]:
+        for name in [table] if table else list(told):
+            told.pop(name, None)
+
+        return
+
+    if len(rest) > 1 or not (rest or said):
+        raise ConfigError(_ABOUT)
+
+    describing, _ = load_describing()
+    if said:
+        words = clip(visible(seal_text(said)), describing.MOST_WORDS)
+        told.setdefault(table, {})[""] = words
+
+    for one in describing.read_dictionary(rest[0]) if rest else ():
+        told.setdefault(table or one.table, {})[one.column] = one.words
+
+
+def _server_and_table(notebook: Notebook, target: str) -> tuple[str, str]:
+    """`shop.public.orders` into its server and table: either may hold dots."""
+    names = notebook.sessions.names()
+    for server in sorted(names, key=len, reverse=True):
+        if target == server or target.startswith(f"{server}."):
+            return server, target[len(server) + 1 :]
+
+    server = target.partition(".")[0]
+    raise ConfigError(
+        f"No server {server!r} is connected.{did_you_mean(server, names)} {_ABOUT}"
+    )
+
+
+def tell_server(notebook: Notebook, server: str) -> str:
+    """What the system prompt says of a server's tables; empty where nothing was said."""
+    told = notebook.server_words.get(server)
+    if not told:
+        return ""
+
+    describing, _ = load_describing()
+    lines = [f"\nWhat the person says of the tables of the server {server}:"]
+    for table, columns in sorted(told.items()):
+        about = columns.get("")
+        lines.append(f"{table or 'all tables'}{f': {about}' if about else ''}")
+        lines.append(describing.list_meanings(columns, filter(None, columns)))
+
+    text = "\n".join(filter(None, lines)) + "\n"
+    cut = "\n[cut: more is said than fits]\n"
+    return text if len(text) <= MOST_OF_SERVER else text[:MOST_OF_SERVER] + cut
+
+
+def server_rows(notebook: Notebook) -> list[dict[str, Any]]:
+    """A row for each table of a server of which something is told."""
+    return [
+        {
+            "server": server,
+            "table": table or "all",
+            "described": f"{len([c for c in columns if c])} columns",
+            "about": columns.get("", ""),
+            "told": "yes" if server in notebook.sessions.names() else "when connected",
+        }
+        for server, tables in sorted(notebook.server_words.items())
+        for table, columns in sorted(tables.items())
+    ]
 
 
 def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
@@ -187,7 +320,7 @@ def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
 
     Columns that keep their name are masked in the result as they are here: `SELECT *` names none.
     """
-    describing, masking = _load_describing()
+    describing, masking = load_describing()
     masks = masking.Masks(tuple(notebook.settings.mask))
     words = {word.lower() for word in re.findall(r"\w+", sql)}
     found: dict[str, None] = {}

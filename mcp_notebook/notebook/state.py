@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import importlib
+import itertools
 import os
 import threading
 import weakref
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop, naming
-from mcp_notebook.agent.backends import Clients
+from mcp_notebook.agent.backends import Clients, ModelFacts
 from mcp_notebook.agent.call_values import Shaping
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config import InProcessServer
 from mcp_notebook.config.userfiles import user_folder
+from mcp_notebook.display.call_view import show_times
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
@@ -29,6 +31,12 @@ from mcp_notebook.notebook.asker import Asker
 from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.server_requests import ServerRequests
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
+from mcp_notebook.replay.sidecar import (
+    hold_cell,
+    move_along,
+    sidecar_for,
+    sidecars_in,
+)
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.sessions.handover import new_folder
 from mcp_notebook.sharing.catalog import Catalog
@@ -54,6 +62,8 @@ class Notebook:
         self.clients = Clients()  # those that we make for a model's service
         self.ledger = Ledger()
         self._write_log(settings.log_file)
+        show_times(settings.timings)
+        settings.observe(lambda change: show_times(change.new), names="timings")
         settings.observe(lambda change: self._write_log(change.new), names="log_file")
         settings.observe(
             lambda _: loop.submit(self.sessions.announce_roots()), names="roots"
@@ -76,7 +86,16 @@ class Notebook:
         self.shown: dict[str, str] = {}
         # how each cell's question begins, by the cell's name in the ledger
         self.questions: dict[str, str] = {}
+        # what the person says of servers' tables: server, table, column (an empty one:
+        # of the table itself)
+        self.server_words: dict[str, dict[str, dict[str, str]]] = {}
+        # what the service said of models, by address and name
+        self.model_facts: dict[tuple[str, str], ModelFacts] = {}
         self.recording: Path | None = None
+        self.numbers = itertools.count(1)  # of questions
+        self._renamed: Path | None = None  # the notebook, when its name changed
+        # what was said of recordings that are not this notebook's own
+        self.announced: set[str] = set()
         # what the last calls gave besides tables, by their ids
         self.answers: dict[str, ToolResult] = {}
         self.trail = Trail()  # what was called, exactly, for %mcp_freeze
@@ -402,14 +421,92 @@ class Notebook:
 
         return self.shell.user_ns[name]
 
-    def replay_file(self) -> Path | None:
-        """The recorded turns that belong to this notebook, if there are any."""
-        return replay_file(self.settings.replay_file, self.shell.user_ns)
+    def path(self) -> Path | None:
+        """The notebook as it is called now, where the frontend told its name.
+
+        That is of the kernel's start: a notebook that was renamed since is known by
+        the cell that runs.
+        """
+        told = self._renamed or notebook_path(self.shell.user_ns)
+        if told is None:
+            return None
+
+        folder = folder_of(told)
+        if (folder / told.name).exists():
+            return told
+
+        holding = hold_cell(folder, cell_id(self.shell), cell_source(self.shell))
+        # Of several (a copy has the same cells) none is known to be this one.
+        if len(holding) == 1:
+            self._renamed = holding[0]
+            return holding[0]
+
+        return told
+
+    def replay_files(self) -> tuple[Path | None, tuple[Path, ...]]:
+        """The recorded turns that belong to this notebook, and the other files of
+        recorded turns in its folder, which may answer what that one does not hold.
+
+        The setting's file stands alone. Raises ConfigError when it is not there.
+        """
+        setting = self.settings.replay_file
+        if setting:
+            path = Path(setting).expanduser()
+            if path.exists():
+                return path, ()
+
+            raise ConfigError(
+                f"MCPNotebook.replay_file names {setting!r}, which does not exist."
+            )
+
+        notebook = self.path()
+        if notebook is None:
+            return None, tuple(sidecars_in(Path.cwd()))
+
+        folder = folder_of(notebook)
+        own = sidecar_for(folder / notebook.name)
+        others = [path for path in sidecars_in(folder) if path != own]
+        return (own if own.exists() else None), tuple(others)
 
     def record_file(self) -> Path:
-        """Where a recording of this notebook goes."""
-        return self.recording or record_file(
-            self.settings.replay_file, self.shell.user_ns
+        """Where a recording of this notebook goes; raises ConfigError when its name is
+        not known.
+        """
+        if self.recording is not None:
+            return self.recording
+        if self.settings.replay_file:
+            return Path(self.settings.replay_file).expanduser()
+
+        notebook = self.path()
+        if notebook is None:
+            raise ConfigError(
+                "The notebook's file name is not known here; say where to record: "
+                "%claude_record on FILE."
+            )
+
+        return Path(sidecar_for(notebook).name)
+
+    def follow_rename(self) -> str:
+        """Let a recording go on under the notebook's new name, when it was renamed
+        while recording; what is to be said of that, else an empty text.
+        """
+        told = self._renamed or notebook_path(self.shell.user_ns)
+        # A file that the person named is no notebook's.
+        old = self.recording
+        if told is None or old is None or old != Path(sidecar_for(told).name):
+            return ""
+
+        notebook = self.path()
+        if notebook is None or notebook.name == told.name:
+            return ""
+
+        self.recording = Path(sidecar_for(notebook).name)
+        folder = folder_of(notebook)
+        moved = move_along(folder / old, folder / self.recording)
+        words = f"{old} was renamed with it" if moved else f"{old} stays as it is"
+        return (
+            f"This notebook is called {notebook.name} now: recording goes on in "
+            f"{self.recording}; {words}."
         )
 
 
@@ -444,10 +541,7 @@ def frame_of(table: Table, origin: Origin, types: str) -> Any:
 Getter = Callable[[], Notebook]
 
 
-# Which notebook this kernel runs, and the file of recorded turns beside it.
-
-
-SUFFIX = ".claude.json"
+# Which notebook this kernel runs.
 
 
 def notebook_path(
@@ -456,49 +550,31 @@ def notebook_path(
     """The notebook's path where the frontend tells it: Jupyter servers do, VS Code
     does, nbclient does not.
     """
-    for told in (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME")):
-        if isinstance(told, str) and told.endswith(".ipynb"):
-            return Path(told)
-
-    return None
+    said = (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME"))
+    paths = [Path(path) for path in said if str(path).endswith(".ipynb")]
+    return next(iter(paths), None)
 
 
-def replay_file(setting: str, user_ns: Mapping[str, Any]) -> Path | None:
-    """The setting's file, else the one beside the notebook, else the only one in the
-    working directory.
+def folder_of(notebook: Path) -> Path:
+    """Where a notebook stands. The server's path may not be the kernel's (containers):
+    then the working directory, in which kernels start, is the notebook's folder.
     """
-    if setting:
-        path = Path(setting).expanduser()
-        if not path.exists():
-            raise ConfigError(
-                f"MCPNotebook.replay_file names {setting!r}, which does not exist."
-            )
-
-        return path
-
-    notebook = notebook_path(user_ns)
-    if notebook is not None:
-        # The server's path may not be the kernel's (containers); the working directory
-        # is the notebook's folder.
-        beside = [notebook.with_suffix(SUFFIX), Path(notebook.with_suffix(SUFFIX).name)]
-        return next((p for p in beside if p.exists()), None)
-
-    found = sorted(Path.cwd().glob(f"*{SUFFIX}"))
-    if len(found) == 1:
-        return found[0]
-
-    return None
+    if notebook.is_absolute() and notebook.exists():
+        return notebook.parent
+    if notebook.is_absolute() and sidecar_for(notebook).exists():
+        return notebook.parent
+    return Path.cwd()
 
 
-def record_file(setting: str, user_ns: Mapping[str, Any]) -> Path:
-    """Where to record; raises ConfigError when the notebook's name is not known."""
-    if setting:
-        return Path(setting).expanduser()
+def cell_id(shell: Any) -> str:
+    """The id of the cell that runs, which JupyterLab, Notebook and VS Code send; empty
+    where nobody does.
+    """
+    parent = getattr(shell, "get_parent", dict)() or {}
+    return str(parent.get("metadata", {}).get("cellId", ""))
 
-    notebook = notebook_path(user_ns)
-    if notebook is None:
-        raise ConfigError(
-            "The notebook's file name is not known here; say where to record: %claude_record FILE."
-        )
 
-    return Path(notebook.with_suffix(SUFFIX).name)
+def cell_source(shell: Any) -> str:
+    """What the cell that runs says, as it was written; empty where no history is kept."""
+    inputs = getattr(getattr(shell, "history_manager", None), "input_hist_raw", ())
+    return str(inputs[-1]) if inputs else ""

@@ -21,7 +21,11 @@ Json = dict[str, Any]
 
 # How the blocks begin that the notebook adds to the person's words (agent/request.py);
 # they may change with the data.
-STATE_OPENINGS = ("Tables of the notebook named above", "Today is")
+STATE_OPENINGS = (
+    "Tables of the notebook named above",
+    "Named in the question",
+    "Today is",
+)
 CLOCK = "Today is"  # it differs at every replay, which is no drift
 _VOLATILE = ("cache_control", "caller", "citations", "toolset_name")
 
@@ -81,12 +85,10 @@ def fingerprint(body: Json) -> TurnFingerprint:
         news = len(found)
 
     form = (body.get("output_config") or {}).get("format")
-    tables = [
-        block["text"]
-        for role, blocks in turns
-        for block in _state_blocks(role, blocks)
-        if not block["text"].startswith(CLOCK)
+    state = [
+        _part_text(b) for role, blocks in turns for b in _state_blocks(role, blocks)
     ]
+    tables = [words for words in state if not words.startswith(CLOCK)]
     opened = [
         _said(blocks)
         for role, blocks in turns
@@ -203,8 +205,13 @@ def _stable(block: Json) -> Json:
 
 def _state_blocks(role: str, blocks: list[Json]) -> list[Json]:
     """The notebook's own additions: never the first text, which is the person's."""
-    texts = [b for b in blocks if b["type"] == "text" and role == "user"]
-    return [b for b in texts[1:] if b["text"].startswith(STATE_OPENINGS)]
+    if role != "user":
+        return []
+
+    texts = [b for b in blocks if b["type"] == "text"]
+    told = [b for b in texts[1:] if b["text"].startswith(STATE_OPENINGS)]
+    # a figure is drawn anew, and its bytes differ
+    return told + [b for b in blocks if b["type"] in ("image", "document")]
 
 
 def _said(blocks: list[Json]) -> str:

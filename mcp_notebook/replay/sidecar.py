@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mcp_notebook.config.userfiles import write_whole
+from mcp_notebook.config.userfiles import lock_folder, write_whole
 from mcp_notebook.errors import BackendError
 from mcp_notebook.replay.keys import Evidence, Setup, TurnFingerprint
 from mcp_notebook.secrets import mask, mask_json, seal_arguments
@@ -91,6 +91,66 @@ class Description:
 def sidecar_for(notebook: Path) -> Path:
     """`x.ipynb` -> `x.claude.json`."""
     return Path(notebook).with_suffix(SUFFIX)
+
+
+def notebook_of(sidecar: Path) -> Path:
+    """`x.claude.json` -> `x.ipynb`, there or not."""
+    return sidecar.with_name(sidecar.name.removesuffix(SUFFIX) + ".ipynb")
+
+
+def sidecars_in(folder: Path) -> list[Path]:
+    """The files of recorded turns in a folder, by name; of hidden ones none."""
+    return sorted(
+        path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith(".")
+    )
+
+
+def hold_cell(folder: Path, cell_id: str, source: str) -> list[Path]:
+    """The notebooks of a folder that hold a cell, by its id; where no id is known or
+    none holds it, by its source.
+    """
+    by_id: list[Path] = []
+    by_source: list[Path] = []
+    for path in sorted(folder.glob("*.ipynb")):
+        cells = _cells_of(path)
+        if cell_id and any(cell.get("id") == cell_id for cell in cells):
+            by_id.append(path)
+        if any(_source_of(cell) == source.strip() for cell in cells if source):
+            by_source.append(path)
+
+    return by_id or by_source
+
+
+def _cells_of(notebook: Path) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # no notebook, whatever it is called
+        return []
+
+    cells = content.get("cells") if isinstance(content, dict) else None
+    if not isinstance(cells, list):
+        return []
+    return [cell for cell in cells if isinstance(cell, dict)]
+
+
+def _source_of(cell: dict[str, Any]) -> str:
+    source = cell.get("source", "")
+    if isinstance(source, list):
+        source = "".join(str(line) for line in source)
+    return str(source).strip()
+
+
+def move_along(old: Path, new: Path) -> bool:
+    """Give the recording of a notebook that was renamed its new name, unless there is
+    one; whether it was.
+    """
+    # another kernel may be writing into it
+    with lock_folder(new.parent):
+        if new.exists() or not old.exists():
+            return False
+
+        old.replace(new)
+        return True
 
 
 def describe(path: Path) -> Description:
@@ -200,12 +260,15 @@ class Drift:
     is the sentence to show.
     """
 
-    kind: Literal["result", "setup", "place"]
-    call: str  # the tool call, or what of the setup differs
+    kind: Literal["result", "setup", "place", "file"]
+    # the tool call, what of the setup differs, or which file answers
+    call: str
     recorded: str
     live: str
 
     def __str__(self) -> str:
+        if self.kind == "file":
+            return self.live
         if self.kind == "place":
             return f"This answer was recorded {self.call}: {self.live}."
         if self.kind == "setup":

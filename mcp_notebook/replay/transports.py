@@ -10,7 +10,8 @@ import datetime
 import difflib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -28,6 +29,7 @@ from mcp_notebook.replay.sidecar import (
     drift_of,
     first_line,
     load,
+    notebook_of,
     result_texts,
     save,
 )
@@ -43,8 +45,85 @@ AT_ANOTHER_PLACE = Drift(
 _LISTED = 12  # prompts in the message of a miss
 
 
+class _Recording:
+    """The turns of one file, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stamp = 0
+        self.turns: dict[str, Turn] = {}
+        # by digest: the text of each recorded result
+        self.texts: dict[str, str] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the file when it is another than before; raises BackendError."""
+        # A recording made in this very kernel is played without a restart.
+        if not self.path.exists():
+            return
+
+        stamp = self.path.stat().st_mtime_ns
+        if stamp == self._stamp:
+            return
+
+        turns = load(self.path)
+        self._stamp = stamp
+        self.turns = {turn.key: turn for turn in turns if turn.replies}
+        self.texts = {
+            result["digest"]: result["text"]
+            for turn in turns
+            for result in turn.results
+        }
+
+    def find_by_question(
+        self, live: TurnFingerprint, own: dict[str, Any]
+    ) -> Turn | None:
+        """The turn of a cell that asked the same, as far on as this cell is."""
+        asked = live.prompts[-1:]
+        groups: dict[tuple[str, ...], list[Turn]] = {}
+        for turn in self.turns.values():
+            if asked and turn.prompts[-1:] == asked:
+                groups.setdefault(turn.prompts, []).append(turn)
+
+        replies = sum(message["role"] == "assistant" for message in own["messages"])
+        for turns in groups.values():
+            if replies < len(turns):
+                return turns[replies]
+
+        return None
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A recorded turn that answers, the file it is in, and the request as it stands
+    beside it.
+    """
+
+    recording: _Recording
+    turn: Turn
+    live: TurnFingerprint
+    by_question: bool = False
+
+    @property
+    def missing_tools(self) -> list[str]:
+        return sorted(self.turn.tools_called - self.live.setup.tools.keys())
+
+    def drift(self) -> list[Drift]:
+        return list(drift_of(self.turn, self.live, self.recording.texts))
+
+
+def _distance(match: _Match) -> tuple[int, int]:
+    """How far a recording is from now: tools that are missing, then differences."""
+    return len(match.missing_tools), len(match.drift())
+
+
 class ReplayTransport(httpx2.AsyncBaseTransport):
-    """A transport that answers from a file of recorded turns and never touches the network.
+    """A transport that answers from files of recorded turns and never touches the network.
+
+    `path` is the notebook's own file, None where it has none; `others` are asked, all
+    of them, for what it does not hold: files are found by what is in them, for a
+    notebook may have been renamed or copied, and nbclient tells no name. `announced`:
+    what was said of them already, which is said once.
 
     `drift` collects, each once, the differences between the recorded and the live
     world; take them out with `clear`. `pace` is seconds between two words. For a
@@ -52,21 +131,37 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
     whose `__cause__` is the ReplayMiss.
     """
 
-    def __init__(self, path: Path, *, pace: float = PACE) -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        pace: float = PACE,
+        others: Sequence[Path] = (),
+        named: bool = True,
+        announced: set[str] | None = None,
+    ) -> None:
+        self._own = _Recording(Path(path)) if path is not None else None
+        self._other_paths = tuple(others)
+        self._others: dict[Path, _Recording] = {}
+        self._unreadable: dict[Path, str] = {}
+        self._named = named  # whether the notebook's name is known
+        self._announced = set() if announced is None else announced
+        self._answered: dict[Path, _Recording] = {}
         self.drift: list[Drift] = []
         self._pace = pace
         self._told: set[Drift] = set()
-        self._played: dict[str, int] = {}
-        self._read()
+        self._played: dict[tuple[Path, str], int] = {}
 
     @property
     def recording_label(self) -> str:
         """What to say of the answers, e.g. "replayed (recorded 2026-11-23,
-        claude-sonnet-5-5 · live)".
+        claude-sonnet-5-5 · live)": of the files that answered, before any did of the
+        notebook's own.
         """
-        sources = sorted({turn.source for turn in self._turns.values()})
-        dates = sorted({turn.recorded for turn in self._turns.values()})
+        files = list(self._answered.values()) or self._files()[:1]
+        turns = [turn for file in files for turn in file.turns.values()]
+        sources = sorted({turn.source for turn in turns})
+        dates = sorted({turn.recorded for turn in turns})
         if sources == [SCRIPTED]:
             return "replayed (scripted turns: no model wrote them)"
 
@@ -95,12 +190,13 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
                 f"Recorded turns cannot answer {request.url.path}; connect a model for that."
             )
 
-        self._refresh()
         body = json.loads(await request.aread())
-        turn, live = self._find(body)
-        self._note(drift_of(turn, live, self._texts))
-        message = self._next_reply(turn)
-        headers = {"request-id": f"replay-{turn.key}"}
+        match = self._find(body)
+        self._answered[match.recording.path] = match.recording
+        self._note(self._say_file(match.recording))
+        self._note(match.drift())
+        message = self._next_reply(match)
+        headers = {"request-id": f"replay-{match.turn.key}"}
         if not body.get("stream"):
             return httpx2.Response(200, headers=headers, json=message, request=request)
 
@@ -109,28 +205,77 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
             200, headers=headers, stream=_Paced(message, self._pace), request=request
         )
 
-    def _find(self, body: dict[str, Any]) -> tuple[Turn, TurnFingerprint]:
-        """The turn that answers, and the request as it stands beside it: by all that was
-        said before, else by the same cell after fewer others, else by the same question.
+    def _find(self, body: dict[str, Any]) -> _Match:
+        """The turn that answers: the notebook's own at any place before that of another
+        file; raises ReplayMiss.
         """
         whole = fingerprint(body)
+        match = None
+        if self._own is not None:
+            self._own.refresh()
+            match = self._find_in([self._own], whole, body)
+
+        # Other files are read only where the notebook's own has no answer.
+        if match is None:
+            match = self._find_in(self._read_others(), whole, body)
+        if match is None:
+            raise ReplayMiss(self._miss(whole))
+
+        self._check_tools(match)
+        if match.by_question and not match.live.news:
+            self._note([AT_ANOTHER_PLACE])
+
+        return match
+
+    def _find_in(
+        self, files: Sequence[_Recording], whole: TurnFingerprint, body: dict[str, Any]
+    ) -> _Match | None:
+        """By all that was said before, else by the same cell after fewer others, else
+        by the same question.
+        """
+        if not files:
+            return None
+
         for live in self._places(whole, body):
-            turn = self._turns.get(live.key)
-            if turn is not None:
-                return self._check_tools(turn, live), live
+            found = [
+                _Match(file, file.turns[live.key], live)
+                for file in files
+                if live.key in file.turns
+            ]
+            if found:
+                return self._choose(found)
 
         own = list(other_places(body))[-1:] or [body]
         live = fingerprint(own[0])
-        turn = self._find_by_question(live, own[0])
-        if turn is None:
-            raise ReplayMiss(self._miss(whole))
+        found = []
+        for file in files:
+            turn = file.find_by_question(live, own[0])
+            if turn is not None:
+                evidence = turn.evidence[len(turn.evidence) - len(live.evidence) :]
+                turn = dataclasses.replace(turn, evidence=evidence)
+                found.append(_Match(file, turn, live, by_question=True))
 
-        if not live.news:
-            self._note([AT_ANOTHER_PLACE])
+        return self._choose(found) if found else None
 
-        evidence = turn.evidence[len(turn.evidence) - len(live.evidence) :]
-        turn = dataclasses.replace(turn, evidence=evidence)
-        return self._check_tools(turn, live), live
+    def _choose(self, found: list[_Match]) -> _Match:
+        """Of several files that answer at the same place the one whose tools and data
+        are most like those of now; says which, where they answer differently.
+        """
+        best = min(found, key=_distance)
+        rivals = [
+            match.recording.path.name
+            for match in found
+            if match.turn.replies != best.turn.replies
+        ]
+        if rivals:
+            name = best.recording.path.name
+            self._announce(
+                f"{name} and {', '.join(rivals)} hold this question with different "
+                f"answers; that of {name} is shown. MCPNotebook.replay_file chooses "
+                "another."
+            )
+
+        return best
 
     def _places(
         self, whole: TurnFingerprint, body: dict[str, Any]
@@ -139,44 +284,78 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         for other in other_places(body):
             yield fingerprint(other)
 
-    def _find_by_question(
-        self, live: TurnFingerprint, own: dict[str, Any]
-    ) -> Turn | None:
-        """The turn of a cell that asked the same, as far on as this cell is."""
-        asked = live.prompts[-1:]
-        groups: dict[tuple[str, ...], list[Turn]] = {}
-        for turn in self._turns.values():
-            if asked and turn.prompts[-1:] == asked:
-                groups.setdefault(turn.prompts, []).append(turn)
+    def _read_others(self) -> list[_Recording]:
+        """The other files that can be read; the rest is named when nothing answers."""
+        for path in self._other_paths:
+            try:
+                if path in self._others:
+                    self._others[path].refresh()
+                else:
+                    self._others[path] = _Recording(path)
+            except (BackendError, OSError) as error:
+                self._others.pop(path, None)
+                self._unreadable[path] = str(error)
 
-        replies = sum(message["role"] == "assistant" for message in own["messages"])
-        for turns in groups.values():
-            if replies < len(turns):
-                return turns[replies]
+        return list(self._others.values())
 
-        return None
+    def _files(self) -> list[_Recording]:
+        if self._own is not None:
+            return [self._own]
+        return self._read_others()
 
-    def _check_tools(self, turn: Turn, live: TurnFingerprint) -> Turn:
-        missing = sorted(turn.tools_called - live.setup.tools.keys())
+    def _say_file(self, recording: _Recording) -> Iterator[Drift]:
+        """Whose words these are, where they are not the notebook's own."""
+        if recording is self._own:
+            return
+
+        name = recording.path.name
+        notebook = notebook_of(recording.path)
+        if self._own is not None:
+            words = (
+                f"{self._own.path.name} does not hold this question; {name} in the same "
+                "folder does, and answers"
+            )
+        elif not notebook.exists():
+            words = (
+                f"{name} answers: its notebook {notebook.name} is gone. If that is this "
+                "notebook under its old name, rename the file with it"
+            )
+        elif self._named:
+            words = f"{name} answers: this notebook has no recording of its own"
+        else:
+            return
+
+        if words not in self._announced:
+            self._announced.add(words)
+            yield Drift("file", name, "", f"{words}.")
+
+    def _announce(self, words: str) -> None:
+        if words not in self._announced:
+            self._announced.add(words)
+            self._note([Drift("file", "", "", words)])
+
+    def _check_tools(self, match: _Match) -> None:
+        missing = match.missing_tools
         if missing:
             servers = sorted({name.partition("__")[0] for name in missing})
             raise ReplayMiss(
-                f"The recorded answer to {first_line(live.prompt, 60)!r} calls "
+                f"The recorded answer to {first_line(match.live.prompt, 60)!r} calls "
                 f"{', '.join(missing)}, which is not "
                 f"connected; run %mcp_connect {servers[0]} ... first."
             )
 
-        return turn
-
     def _miss(self, live: TurnFingerprint) -> str:
-        if not self._turns:
-            return f"No model to ask, and {self.path.name} holds no recorded turns."
+        files = [self._own] if self._own is not None else []
+        files += self._read_others()
+        turns = [turn for file in files for turn in file.turns.values()]
+        names = " and ".join(file.path.name for file in files) or "no file here"
+        broken = " ".join(self._unreadable.values())
+        if not turns:
+            return f"No model to ask, and {names} holds no recorded turns. {broken}".strip()
 
         wanted = first_line(live.prompt, 60)
-        prompts = list(
-            dict.fromkeys(turn.prompt for turn in self._turns.values() if turn.opens)
-        )
-        if any(turn.prompts == live.prompts for turn in self._turns.values()):
+        prompts = list(dict.fromkeys(turn.prompt for turn in turns if turn.opens))
+        if any(turn.prompts == live.prompts for turn in turns):
             why = "went on differently when it was recorded"
         elif live.prompt in prompts:
             why = (
@@ -186,11 +365,13 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         else:
             why = "was not recorded"
 
-        return (
-            f"No model to ask: {wanted!r} {why}. {self.path.name} holds: "
+        hold = "holds" if len(files) == 1 else "hold"
+        said = (
+            f"No model to ask: {wanted!r} {why}. {names} {hold}: "
             f"{_list_prompts(live.prompt, prompts)}. "
             "Set ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL to ask something else."
         )
+        return f"{said} {broken}".strip()
 
     def _note(self, differences: Iterable[Drift]) -> None:
         for drift in differences:
@@ -198,25 +379,11 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
                 self._told.add(drift)
                 self.drift.append(drift)
 
-    def _next_reply(self, turn: Turn) -> dict[str, Any]:
-        played = self._played.get(turn.key, 0)
-        self._played[turn.key] = played + 1
-        return turn.replies[played % len(turn.replies)]
-
-    def _refresh(self) -> None:
-        # A recording made in this very kernel is played without a restart.
-        if self.path.exists() and self._stamp != self.path.stat().st_mtime_ns:
-            self._read()
-
-    def _read(self) -> None:
-        turns = load(self.path)
-        self._stamp = self.path.stat().st_mtime_ns
-        self._turns = {turn.key: turn for turn in turns if turn.replies}
-        self._texts = {
-            result["digest"]: result["text"]
-            for turn in turns
-            for result in turn.results
-        }
+    def _next_reply(self, match: _Match) -> dict[str, Any]:
+        place = (match.recording.path, match.turn.key)
+        played = self._played.get(place, 0)
+        self._played[place] = played + 1
+        return match.turn.replies[played % len(match.turn.replies)]
 
 
 class _Paced(httpx2.AsyncByteStream):

@@ -78,12 +78,10 @@ class ResultParts:
     def size(self) -> int:
         """Bytes of text, images and blobs, roughly as received."""
         # base64 is counted as it came: it is the bytes received that are limited
-        held = sum(map(len, self.texts))
-        held += sum(len(data) for _, data in self.images)
-        for item in self.resources:
-            held += len(item.text or "") + len(item.blob or "")
-
-        return held
+        held = [*self.texts, *(data for _, data in self.images)]
+        held += [item.text or "" for item in self.resources]
+        held += [item.blob or "" for item in self.resources]
+        return sum(map(len, held))
 
 
 def parts_of(result: object) -> ResultParts:
@@ -91,13 +89,10 @@ def parts_of(result: object) -> ResultParts:
     if result is None:
         return ResultParts(broken="the reply is not a tool result: it is null")
 
-    if isinstance(result, (str, bytes)):
-        if isinstance(result, str):
-            text = result
-        else:
-            text = result.decode("utf-8", "replace")
-
-        return ResultParts(texts=(text,))
+    if isinstance(result, bytes):
+        result = result.decode("utf-8", "replace")
+    if isinstance(result, str):
+        return ResultParts(texts=(result,))
 
     # each name as JSON has it, and as the SDK's objects do
     content = _get(result, "content")
@@ -112,11 +107,7 @@ def parts_of(result: object) -> ResultParts:
             texts=(content,),
         )
 
-    if content is None:
-        blocks = ()
-    else:
-        blocks = content
-
+    blocks = () if content is None else content
     if isinstance(blocks, Mapping) or not isinstance(blocks, Iterable):
         return ResultParts(broken="the reply's content is not a list of blocks")
 
@@ -234,24 +225,17 @@ def contents_of(answer: object) -> tuple[Resource, ...]:
 
 def _get_text(value: object, *names: str) -> str:
     found = _get(value, *names)
-    if found is None:
-        return ""
-    return str(found)
+    return "" if found is None else str(found)
 
 
 def _get(value: object, *names: str) -> Any:
     """The first of the entries, or attributes of an object of the SDK, that is there."""
-    for name in names:
-        is_json = isinstance(value, Mapping)
-        if is_json:
-            found = value.get(name)
-        else:
-            found = getattr(value, name, None)
+    if isinstance(value, Mapping):
+        entries = map(value.get, names)
+    else:
+        entries = (getattr(value, name, None) for name in names)
 
-        if found is not None:
-            return found
-
-    return None
+    return next((entry for entry in entries if entry is not None), None)
 
 
 # --- pictures

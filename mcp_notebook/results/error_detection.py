@@ -163,10 +163,8 @@ def _opens_with_error(line: str) -> bool:
         return False
 
     before, after = line[: noun.start()], line[noun.end() :]
-    if len(before.split()) > _OPENING_WORDS or _PARTED.search(before):
-        return False
-
-    return bool(_COLON.match(after) or _AFTER.match(after))
+    opens = len(before.split()) <= _OPENING_WORDS and not _PARTED.search(before)
+    return opens and bool(_COLON.match(after) or _AFTER.match(after))
 
 
 def _looks_tabular(text: str) -> bool:
@@ -188,10 +186,7 @@ def error_in_prose(text: str) -> str | None:
         return head
 
     brief = len(head) <= _BRIEF_LIMIT and head.count("\n") < _BRIEF_LINES
-    if brief and _BRIEFLY.search(head):
-        return head
-
-    return None
+    return head if brief and _BRIEFLY.search(head) else None
 
 
 # --- errors in values
@@ -218,12 +213,8 @@ def error_in_value(value: Any, selected: tuple[str, ...] = ()) -> str | None:
         return None
 
     lowered = {str(key).lower().replace("-", "_"): item for key, item in value.items()}
-    for read in _OF_LONE_OBJECT if is_alone else _OF_OBJECT:
-        message = read(lowered)
-        if message:
-            return message
-
-    return None
+    reads = _OF_LONE_OBJECT if is_alone else _OF_OBJECT
+    return next(filter(None, (read(lowered) for read in reads)), None)
 
 
 def _read_sentence(text: str) -> str | None:
@@ -237,13 +228,11 @@ def _read_driver_error(code: Any, message: Any) -> str | None:
     """The arguments of a database driver's exception, printed: `(1146, "Table 'a.b'
     doesn't exist")`.
     """
-    match code, message:
-        case int(), str() if _speaks_of_error(message):
-            return message
-        case str(), str() if len(code) <= _LONGEST_CODE and _speaks_of_error(message):
-            return message
-
-    return None
+    is_code = isinstance(code, int) or (
+        isinstance(code, str) and len(code) <= _LONGEST_CODE
+    )
+    is_report = is_code and isinstance(message, str) and _speaks_of_error(message)
+    return message if is_report else None
 
 
 def _speaks_of_error(text: str) -> bool:
@@ -261,10 +250,7 @@ def _read_outcome(value: Lowered) -> str | None:
 
 def _has_bad_status(value: Lowered) -> bool:
     """A word such as "failed" under `status`, which is not a column of rows."""
-    status = value.get("status")
-    if not isinstance(status, str) or status.lower() not in _BAD_STATUS:
-        return False
-    if _has_rows(value):
+    if str(value.get("status")).lower() not in _BAD_STATUS or _has_rows(value):
         return False
 
     return bool(_find_message(value)) or not _other_keys(value)
@@ -277,33 +263,20 @@ def _read_named(value: Lowered) -> str | None:
 
     others = [value[key] for key in _other_keys(value)]
     is_blank = all(item in (None, [], {}, "") for item in others)
-    if is_blank:
-        return _find_message(value)
-
-    return None
+    return _find_message(value) if is_blank else None
 
 
 def _read_coded(value: Lowered) -> str | None:
     """`{"code": "ER_…", "message": …}` and `{"statusCode": 404, …}` and problem details
     (RFC 9457).
     """
-    if value.keys().isdisjoint(("message", "title", "detail")):
+    is_told = not value.keys().isdisjoint(("message", "title", "detail"))
+    if not is_told or _other_keys(value) or _has_rows(value):
         return None
 
-    message = _find_message(value)
-    if not message or _other_keys(value) or _has_rows(value):
-        return None
-    if _is_bad_code(_find_code(value)):
-        return message
-
-    return None
-
-
-def _find_code(value: Lowered) -> Any:
-    for key in ("code", "statuscode", "status_code", "status"):
-        if key in value:
-            return value[key]
-    return None
+    keys = ("code", "statuscode", "status_code", "status")
+    code = next((value[key] for key in keys if key in value), None)
+    return _find_message(value) if _is_bad_code(code) else None
 
 
 def _is_bad_code(code: Any) -> bool:
@@ -316,15 +289,8 @@ def _read_envelope(value: Lowered) -> str | None:
     """An error inside the one key of an envelope: `{"result": {"error": …}}`,
     `{"result": [{"error": …}]}`.
     """
-    if len(value) == 1:
-        inner = next(iter(value.values()))
-    else:
-        inner = None
-
-    if isinstance(inner, (list, Mapping)):
-        return error_in_value(inner)
-
-    return None
+    inner = next(iter(value.values())) if len(value) == 1 else None
+    return error_in_value(inner) if isinstance(inner, (list, Mapping)) else None
 
 
 def _read_lone_object(value: Lowered) -> str:
@@ -339,17 +305,14 @@ def _read_lone_object(value: Lowered) -> str:
         return next((text for text in said if isinstance(text, str)), "")
 
     message = _find_message(value)
-    if _speaks_of_error(message) or _is_mostly_about_error(value):
-        return message
-
-    return ""
+    is_error = _speaks_of_error(message) or _is_mostly_about_error(value)
+    return message if is_error else ""
 
 
 def _is_mostly_about_error(value: Lowered) -> bool:
     about = value.keys() & {*_ERROR_KEYS, *_MESSAGE_KEYS, *_ABOUT_ERRORS}
-    if len(about) <= 2 or not isinstance(value.get("error"), str):
-        return False
-    return len(about) > 2 * len(_other_keys(value))
+    is_named = isinstance(value.get("error"), str)
+    return is_named and len(about) > max(2, 2 * len(_other_keys(value)))
 
 
 def _other_keys(value: Lowered) -> set[str]:
@@ -397,9 +360,8 @@ def _message_of_object(value: Mapping[Any, Any]) -> str:
 
 
 def _message_of_item(item: Any) -> str:
-    if isinstance(item, Mapping):
-        return _find_message(item) or str(dict(item))
-    return str(item)
+    message = _find_message(item) if isinstance(item, Mapping) else ""
+    return message or str(item)
 
 
 def _has_rows(value: Lowered) -> bool:
@@ -407,17 +369,13 @@ def _has_rows(value: Lowered) -> bool:
     for item in value.values():
         match item:
             case list([dict() | list(), *_]):
-                return not _are_only_errors(item)
+                return not all(isinstance(i, Mapping) and "message" in i for i in item)
             case Mapping() if any(
                 isinstance(sub, list) and sub for sub in item.values()
             ):
                 return True
 
     return False
-
-
-def _are_only_errors(items: list[Any]) -> bool:
-    return all(isinstance(item, Mapping) and "message" in item for item in items)
 
 
 # By how much they prove. In a list, a column may have the name of an error.

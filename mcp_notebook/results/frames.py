@@ -525,15 +525,11 @@ def _restore_nested(series: pd.Series, type_: pa.DataType) -> pa.Array | None:
         return None
 
     values = series.tolist()
-    found = pa.array(map(_pairs, values) if _is_map(type_) else values, type_)
+    found = pa.array(map(_pairs, values) if (type_.id in MAP.types) else values, type_)
     # Arrow drops fields that a struct does not have
     if column_values(found, map_as_dict=True) != values:
         return None
     return found
-
-
-def _is_map(type_: pa.DataType) -> bool:
-    return type_.id in MAP.types
 
 
 def _pairs(value: Mapping[Any, Any] | None) -> list[tuple[Any, Any]] | None:

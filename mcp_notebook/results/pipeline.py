@@ -22,7 +22,6 @@ from mcp_notebook.results import (
 )
 from mcp_notebook.results.columns import build
 from mcp_notebook.results.reading import (
-    Confidence,
     Raw,
     Reading,
     ReadOptions,
@@ -78,9 +77,7 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         return replace(base, error=message, reader="guard", confidence="high")
 
     parts, pictures = _take_pictures(parts)
-    if pictures:
-        base = replace(base, images=(*base.images, *pictures))
-
+    base = replace(base, images=(*base.images, *pictures))
     parts, charts = _take_charts(parts)
     if charts:
         base = replace(base, charts=charts, text="\n".join(parts.texts))
@@ -106,21 +103,20 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
 
         return _read_as_text(base, linked.text, rejected, notes)
 
-    confidence: Confidence = found.confidence if tables else "high"
-    # The reader was sure of the format; one doubt about a table outweighs that.
-    if any(table.approximate for table in tables):
-        confidence = "low"
+    base = replace(base, rejected=rejected, notes=notes)
+    if not tables:
+        text = texts.join(base.text, linked.text)
+        base = replace(base, text=text, reader=linked.reader, confidence="high")
+        return replace(base, tables=linked.tables)
 
+    # The reader was sure of the format; one doubt about a table outweighs that.
+    is_doubtful = any(table.approximate for table in tables)
     return replace(
         base,
         tables=(*tables, *linked.tables),
-        text=texts.join(
-            _text_beside(found, tables, options) if tables else base.text, linked.text
-        ),
-        reader=found.reader if tables else linked.reader,
-        confidence=confidence,
-        rejected=rejected,
-        notes=notes,
+        text=texts.join(_text_beside(found, tables, options), linked.text),
+        reader=found.reader,
+        confidence="low" if is_doubtful else found.confidence,
     )
 
 
@@ -135,17 +131,18 @@ def _write_structured(parts: content.ResultParts) -> str:
     table is told so.
     """
     value = parts.structured
-    if value in (None, {}) or any(_starts_as_json(text) for text in parts.texts):
+    if value in (None, {}) or any(
+        (text.lstrip()[:1] in ("{", "[")) for text in parts.texts
+    ):
         return ""
     inner = texts.unwrap_blocks(value)
-    if isinstance(inner, str):
-        return "" if inner.strip() in "\n".join(parts.texts) else inner
+    if not isinstance(inner, (dict, list)):
+        # one scalar, which frameworks print as the text, too: `true` or `True`
+        told = inner if isinstance(inner, str) else json.dumps(inner, default=str)
+        said = "\n".join(parts.texts)
+        return "" if told.strip().lower() in said.lower() else told
 
     return write_left(value, -1)
-
-
-def _starts_as_json(text: str) -> bool:
-    return text.lstrip()[:1] in ("{", "[")
 
 
 def _take_pictures(
@@ -404,9 +401,10 @@ def reject_report(raw: Raw, sql: str) -> str:
 
 
 def _message_says_no_rows(raw: Raw) -> bool:
-    cells: dict[str, object] = {}
-    for name, column in zip(raw.names or (), raw.columns, strict=False):
-        cells[name.lower()] = column[0]
+    cells: dict[str, object] = {
+        name.lower(): column[0]
+        for name, column in zip(raw.names or (), raw.columns, strict=False)
+    }
 
     for key in ("message", "msg"):
         said = cells.get(key)

@@ -8,7 +8,7 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -126,19 +126,27 @@ def _compare_to_blocks(
     if not new:
         return found if here == there else _note_rows(found, other)
 
-    new = [replace(raw, json=False) for raw in new]
     # the same columns with other rows: two versions, of which the typed one is believed
+    new = [replace(raw, json=False) for raw in new]
     if new[0].names == found.raws[0].names:
         found = _note_rows(found, other)
         return replace(found, raws=(*found.raws, *new))
-    if other.confidence == "high" and new[0].rows > found.raws[0].rows:
-        note = "stood in the text beside the structured content"
-        first = tuple(raw.with_note(note) for raw in new)
-        return replace(found, raws=(*first, *found.raws), reader=other.reader)
     if other.confidence != "high":
         return _note_rows(found, other) if here != there else found
 
-    note = "stood in the text beside the structured content, which is the table before"
+    return _add_tables(found, new, other.reader)
+
+
+def _add_tables(found: Findings, new: Sequence[Raw], reader: str) -> Findings:
+    """The tables of the structured content and those of the text beside it, the longer
+    ones first.
+    """
+    note = "stood in the text beside the structured content"
+    if new[0].rows > found.raws[0].rows:
+        first = tuple(raw.with_note(note) for raw in new)
+        return replace(found, raws=(*first, *found.raws), reader=reader)
+
+    note = f"{note}, which is the table before"
     return replace(found, raws=(*found.raws, *(raw.with_note(note) for raw in new)))
 
 
@@ -310,7 +318,9 @@ def _declare(raw: Raw, schema: Mapping[str, Any]) -> Raw:
     names = raw.names or ()
     if not names and not raw.rows:
         names = _names_of_items(schema, raw.path.rpartition(".")[2])
-        raw = replace(raw, names=names or None, columns=tuple(() for _ in names))
+        if names:
+            raw = replace(raw, names=names, columns=tuple(() for _ in names))
+            raw = raw.with_note("no rows came: the tool declares these columns")
     properties = _find_properties(schema, set(names), 0)
     if properties is None or any(raw.declared):
         return raw
@@ -319,13 +329,49 @@ def _declare(raw: Raw, schema: Mapping[str, Any]) -> Raw:
 
 
 def _names_of_items(schema: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """The columns of an empty list, by what the schema says of its items."""
-    described = _find_properties(schema, {key}, 0) or {}
-    match described.get(key):
-        case {"items": {"properties": Mapping() as items}}:
-            return tuple(map(str, items))
+    """The columns of an empty list, by what the schema says of the items of the list of
+    that name, or of its only list.
+    """
+    lists = list(_described_lists("", schema, schema, 0))
+    named = [names for name, names in lists if name == key] or [
+        names for _, names in lists
+    ]
+    return named[0] if len(named) == 1 else ()
 
-    return ()
+
+def _described_lists(
+    key: str, schema: Any, whole: Mapping[str, Any], depth: int
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each list of objects in a schema: its name and the names of its items."""
+    schema = _follow_reference(schema, whole)
+    if not isinstance(schema, Mapping) or depth > _SCHEMA_DEPTH:
+        return
+
+    items = _follow_reference(schema.get("items"), whole)
+    if isinstance(items, Mapping) and isinstance(items.get("properties"), Mapping):
+        yield key, tuple(map(str, items["properties"]))
+        return
+
+    for form in itertools.chain(schema.get("anyOf") or (), schema.get("oneOf") or ()):
+        yield from _described_lists(key, form, whole, depth + 1)
+
+    properties = schema.get("properties")
+    for name, sub in properties.items() if isinstance(properties, Mapping) else ():
+        yield from _described_lists(str(name), sub, whole, depth + 1)
+
+
+def _follow_reference(schema: Any, whole: Mapping[str, Any]) -> Any:
+    """What a `$ref` into the schema's own definitions points to."""
+    for _ in range(_SCHEMA_DEPTH):
+        if not (isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str)):
+            break
+
+        found: Any = whole
+        for part in schema["$ref"].removeprefix("#").strip("/").split("/"):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        schema = found
+
+    return schema
 
 
 def _find_properties(
@@ -356,10 +402,11 @@ def _kind_of(schema: Any) -> str | None:
         return None
 
     options = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    real = []
-    for option in options:
-        if isinstance(option, Mapping) and option.get("type") != "null":
-            real.append(option)
+    real = [
+        option
+        for option in options
+        if isinstance(option, Mapping) and option.get("type") != "null"
+    ]
 
     # A union declares nothing; a type or null is that type.
     if len(real) != 1 or not isinstance(real[0].get("type"), str):

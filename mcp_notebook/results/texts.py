@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,6 +64,11 @@ class Findings:
     pictures: tuple[content.Picture, ...] = ()
     told: str | None = None
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is a table or an error."""
+        return bool(self.raws) or self.error is not None
+
     def after(self, rejected: Iterable[tuple[str, str]]) -> Findings:
         """The same, with the readers that were asked before and did not take it."""
         return replace(self, rejected=(*rejected, *self.rejected))
@@ -95,18 +101,11 @@ def _unquote(text: str) -> str:
     JSON string.
     """
     if text.lstrip().startswith('"') and text.rstrip().endswith('"') and "\\" in text:
-        try:
+        with contextlib.suppress(ValueError, RecursionError):
             inner = json.loads(text)
-        except (ValueError, RecursionError):
-            inner = None
+            text = inner if isinstance(inner, str) and inner.strip() else text
 
-        if isinstance(inner, str) and inner.strip():
-            text = inner
-
-    if "\x1b[" in text:
-        return _COLOUR.sub("", text)
-
-    return text
+    return _COLOUR.sub("", text) if "\x1b[" in text else text
 
 
 def _read_format(text: str, selected: Sequence[str], depth: int) -> Findings:
@@ -150,18 +149,16 @@ def _is_plain(text: str, selected: Sequence[str], depth: int) -> bool:
     A piece cannot tell what only the whole says: a value or a markup that begins in it
     and ends elsewhere, and lines that are longer than it.
     """
-    if len(text) < _LONG:
+    if len(text) < _LONG or "\n" not in text[:_PIECE]:
         return False
     if _OPENS.search(text, 0, _PIECE) or any(mark in text for mark in _MARKS):
-        return False
-    if "\n" not in text[:_PIECE]:
         return False
 
     middle = text.find("\n", len(text) // 2) + 1
     last = text.find("\n", len(text) - _PIECE) + 1
     pieces = [text[at : at + _PIECE].rpartition("\n")[0] for at in (0, middle, last)]
     found = (_ask_readers(piece, selected, depth) for piece in pieces)
-    return not any(item.raws or item.error is not None for item in found)
+    return not any(item.tells for item in found)
 
 
 def _has_header(text: str, selected: Sequence[str]) -> bool:
@@ -235,14 +232,10 @@ def _tables_of_value(
     found = read_value(
         answer.value, reader, rest=answer.rest, selected=selected, depth=depth
     )
-    if found.error is not None:
-        return found
     if not answer.lone_record and _is_only_record(found.raws, answer.value):
         return "one object among prose is no table"
-    if found.raws:
-        return found
 
-    return answer.no_table
+    return found if found.tells else answer.no_table
 
 
 def _read_wrapped(text: str, selected: Sequence[str], depth: int) -> Findings | None:
@@ -305,11 +298,7 @@ def read_value(
         if error is not None:
             return Findings(reader="guard", error=error)
 
-    if isinstance(value, dict):
-        meta = value
-    else:
-        meta = {}
-
+    meta = value if isinstance(value, dict) else {}
     raws = json_tables.tables_in(value, selected=selected)
     # An envelope with a CSV in it looks like one row, whose cell is that text.
     if isinstance(raws, str) or _is_only_record(raws, value):
@@ -363,12 +352,14 @@ def unwrap_blocks(value: Any) -> Any:
 
     if _is_text_block(value):
         return value["text"]
-    if not isinstance(value, list) or not value:
-        return value
-    if not all(_is_text_block(item) and item.keys() <= _BLOCK_KEYS for item in value):
+    if not isinstance(value, list) or not value or not all(map(_is_bare_block, value)):
         return value
 
     return "\n".join(item["text"] for item in value)
+
+
+def _is_bare_block(value: Any) -> bool:
+    return _is_text_block(value) and value.keys() <= _BLOCK_KEYS
 
 
 def _is_text_block(value: Any) -> bool:
@@ -391,39 +382,34 @@ def _read_leaf(value: Any, selected: Sequence[str], depth: int) -> Findings | No
         return None
 
     inner = read_text(leaf, selected=selected, depth=depth + 1)
-    if inner.raws or inner.error is not None:
-        return inner
-
-    return None
+    return inner if inner.tells else None
 
 
 def _find_leaf(value: dict[str, Any]) -> str | None:
     """The one long text of an envelope whose other entries are scalars: `{"csv": "…",
     "rows": 3}`.
     """
-    long = []
-    for key, item in value.items():
-        if isinstance(item, (dict, list)) and item:
-            return None
-
-        if isinstance(item, str) and ("\n" in item or item.startswith(("[", "{"))):
-            long.append(key)
-
-    if len(long) != 1:
+    if any(isinstance(item, (dict, list)) and item for item in value.values()):
         return None
 
-    tells_outcome = any(str(key).lower() in json_tables.OUTCOME for key in value)
-    if not tells_outcome and str(long[0]).lower() not in _LEAVES:
-        return None
+    texts = {key: item for key, item in value.items() if isinstance(item, str)}
+    long = [key for key, text in texts.items() if _may_hold_more(text)]
+    keys = {str(key).lower() for key in value}
+    is_leaf = len(long) == 1 and (
+        str(long[0]).lower() in _LEAVES or not keys.isdisjoint(json_tables.OUTCOME)
+    )
+    return value[long[0]] if is_leaf else None
 
-    return value[long[0]]
+
+def _may_hold_more(text: str) -> bool:
+    """Whether a text is more than a word: has lines, or begins as a value does."""
+    return "\n" in text or text.startswith(("[", "{"))
 
 
 def _is_only_record(raws: tuple[Raw, ...], value: Any) -> bool:
     """Whether the one table is the object itself as one row."""
-    if not isinstance(value, dict) or len(raws) != 1 or raws[0].rows != 1:
-        return False
-    return set(raws[0].names or ()) == set(value)
+    is_row = isinstance(value, dict) and [raw.rows for raw in raws] == [1]
+    return is_row and set(raws[0].names or ()) == set(value)
 
 
 def error_of_json(text: str) -> str | None:

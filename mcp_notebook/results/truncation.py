@@ -4,6 +4,7 @@ or by a very round number.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -109,34 +110,25 @@ def mark_truncated(
     `arguments` are those of the call: rows in just the number that one of them asked
     for may be cut.
     """
-    # the envelope is the row itself
-    lone = bool(meta) and set(raw.names or ()) == set(map(str, meta))
-    if lone:
-        facts = []
-    else:
-        facts = list(_facts(meta, 0))
+    if set(raw.names or ()) == set(map(str, meta)):
+        meta = {}  # the envelope is the row itself
 
-    # what several lists have together is no list's count
-    total = None if lone else _find_total(_counts_beside(raw, meta), raw.rows)
-    if total == together and total != raw.rows:
-        total = None
+    facts = list(_facts(meta, 0))
+    total = _find_total(_counts_beside(raw, meta), raw.rows)
+    if total == together != raw.rows:
+        total = None  # what several lists have together is no list's count
 
     reason = _find_reason(raw, facts, rest, sql, total)
     if reason:
         if total is None:
             total = _find_larger_count(reason, raw.rows)
-        return replace(
-            raw, truncated=reason.strip(), total_rows=raw.total_rows or total
-        )
+        total = raw.total_rows or total
+        return replace(raw, truncated=reason.strip(), total_rows=total)
 
-    said = _rows_said(rest)
-    if said is not None and said > raw.rows:
-        return replace(
-            raw,
-            truncated=f"the server says {said:,} rows and {raw.rows:,} came",
-            total_rows=said,
-        )
-
+    said = _rows_said(rest) or 0
+    if said > raw.rows:
+        reason = f"the server says {said:,} rows and {raw.rows:,} came"
+        return replace(raw, truncated=reason, total_rows=said)
     if total is not None and not raw.total_rows:
         raw = replace(raw, total_rows=total)
 
@@ -193,19 +185,15 @@ def _facts(meta: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
 
 def _find_flag(facts: Facts) -> str:
     """A flag that says that there is more, in the words beside it if there are any."""
-    for key, value in _facts_of(facts, _FLAGS):
-        if value is True or value in ("true", "True", "yes"):
-            words = [text for _, text in _facts_of(facts, _WORDS, str) if text]
-            if words:
-                return words[0]
+    flags = _facts_of(facts, _FLAGS)
+    raised = [key for key, value in flags if str(value) in ("true", "True", "yes")]
+    if raised:
+        words = [text for _, text in _facts_of(facts, _WORDS, str) if text]
+        return next(iter(words), f"the server says {raised[0]}")
 
-            return f"the server says {key}"
-
-    for key, value in _facts_of(facts, _CURSORS):
-        if value not in (None, "", False, -1):
-            return f"there is more: the server gave {key}"
-
-    return ""
+    cursors = _facts_of(facts, _CURSORS)
+    given = [key for key, value in cursors if value not in (None, "", False, -1)]
+    return f"there is more: the server gave {given[0]}" if given else ""
 
 
 def _facts_of(
@@ -226,9 +214,7 @@ def _find_line(text: str) -> str:
     """The line that speaks of a cut; only the beginning and the end of a long text are
     looked at.
     """
-    if len(text) <= 2 * _EDGE:
-        text = text
-    else:
+    if len(text) > 2 * _EDGE:
         text = f"{text[:_EDGE]}\n{text[-_EDGE:]}"
 
     match = _SENTENCE.search(text)
@@ -269,23 +255,14 @@ def _find_total(facts: Facts, rows: int) -> int | None:
 
 def _find_larger_count(text: str, rows: int) -> int | None:
     """The largest number of rows that a sentence speaks of, above those that came."""
-    largest = rows
-    for numbers in _COUNT.findall(text):
-        for number in numbers:
-            digits = number.replace(",", "")
-            largest = max(largest, int(digits or 0))
-
-    if largest > rows:
-        return largest
-
-    return None
+    numbers = itertools.chain.from_iterable(_COUNT.findall(text))
+    counts = [int(number.replace(",", "") or 0) for number in numbers]
+    return max((count for count in counts if count > rows), default=None)
 
 
 def _rows_said(rest: str) -> int | None:
     match = _ROWS_SAID.search(rest[-_EDGE:])
-    if match:
-        return int((match[1] or match[2]).replace(",", ""))
-    return None
+    return int((match[1] or match[2]).replace(",", "")) if match else None
 
 
 # --- limits that were reached exactly
@@ -317,7 +294,5 @@ def _note_reached_limit(
 
 def _reached_limit(facts: Facts, rows: int) -> str:
     """The name of a limit that the rows reach exactly."""
-    for key, value in _facts_of(facts, _LIMITS, int, str):
-        if rows and str(value) == str(rows):
-            return key
-    return ""
+    limits = _facts_of(facts, _LIMITS, int, str) if rows else ()
+    return next((key for key, value in limits if str(value) == str(rows)), "")

@@ -101,9 +101,10 @@ def _watch(server: int, lifeline: int, wake: int, parent: int) -> int | None:
             return None
 
 
-def _reap(server: int) -> int | None:
-    """Take leave of children that ended; the server's wait status when it is one."""
-    found = None
+def _reap(server: int, found: int | None = None) -> int | None:
+    """Take leave of children that ended; the server's wait status when it is one, else
+    what was `found` before.
+    """
     while True:
         try:
             done, status = os.waitpid(-1, os.WNOHANG)
@@ -127,9 +128,7 @@ def _end_group(server: int, status: int | None) -> int:
 
     while time.monotonic() < deadline:
         # A zombie still counts as a member of its group.
-        ended = _reap(server)
-        if ended is not None:
-            status = ended
+        status = _reap(server, status)
         if status is not None and not _signal(server, 0) and not _descendants():
             return status
 
@@ -141,9 +140,7 @@ def _end_group(server: int, status: int | None) -> int:
         for pid in left:
             _signal_one(pid, signal.SIGKILL)
 
-        ended = _reap(server)
-        if ended is not None:
-            status = ended
+        status = _reap(server, status)
         if status is not None and not left:
             return status
 

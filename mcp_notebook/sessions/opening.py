@@ -246,14 +246,10 @@ def _find_leaf(error: BaseException) -> BaseException:
     them); a cancellation is only what the failure did to its neighbours.
     """
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        failures = [e for e in error.exceptions if not _is_cancellation(e)]
+        failures = [e for e in error.exceptions if type(e).__name__ != "CancelledError"]
         error = (failures or error.exceptions)[0]
 
     return error
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    return type(error).__name__ == "CancelledError"
 
 
 # What to do about a server that did not start, when its last words on stderr are ones

@@ -233,6 +233,8 @@ class Session(ToolList, ResourceRequests):
         self.identity = spec_fingerprint(spec)
         # tools that the person marked as safe to repeat
         self.safe_tools: set[str] = set()
+        # columns of tables that came: (tool, names of its arguments, place) -> schema
+        self.known_columns: dict[tuple[Any, ...], Any] = {}
         self.log = log or ServerLog(name, secrets_of(spec))
         self.health = Health()
         self._clock = RequestClock()

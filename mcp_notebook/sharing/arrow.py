@@ -163,7 +163,7 @@ def _column_place(column: pd.Series) -> Hashable | None:
         held = array.__arrow_array__()  # pyright: ignore[reportAttributeAccessIssue]
         return str(dtype), tuple(_addresses(held))
     if kind == "CategoricalDtype":
-        return _categorical_place(array)
+        return ("category", id(array.categories), array.ordered, _address(array.codes))
     if kind == "DatetimeTZDtype" or getattr(dtype, "kind", "") in "mM":
         return str(dtype), _address(array.view("i8"))
 
@@ -173,10 +173,6 @@ def _column_place(column: pd.Series) -> Hashable | None:
         return (str(dtype), _address(array.to_numpy(copy=False)))
 
     return None
-
-
-def _categorical_place(array: Any) -> Hashable | None:
-    return ("category", id(array.categories), array.ordered, _address(array.codes))
 
 
 def _address(values: Any) -> Hashable:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mcp_notebook.errors import DataError, did_you_mean
@@ -37,6 +37,8 @@ class Entry:
     follows: bool = False
     # columns that were made from masked ones, under names that are not
     masked: tuple[str, ...] = ()
+    # what columns mean, in the person's words
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Catalog:
@@ -62,6 +64,7 @@ class Catalog:
         description: str = "",
         follows: bool = False,
         masked: tuple[str, ...] = (),
+        meanings: Mapping[str, str] | None = None,
     ) -> None:
         """Offer the variable (by default the one called `name`) as a table; a name that
         was there is replaced.
@@ -80,7 +83,9 @@ class Catalog:
             # the same table, named in a question or shared: made from what it was
             masked = known.masked
 
-        fresh = Entry(name, held, origin, description, pinned, follows, masked)
+        fresh = Entry(
+            name, held, origin, description, pinned, follows, masked, meanings or {}
+        )
         if known is not None and known.origin == "shared" and origin != "shared":
             # what the person shared stays shared, also with a call's new rows
             if known.variable == fresh.variable:
@@ -117,7 +122,7 @@ class Catalog:
         namespace = self._namespace()
         return tuple(
             entry
-            for name, entry in sorted(self._entries.items())
+            for _, entry in sorted(self._entries.items())
             if entry.variable in namespace
         )
 
@@ -189,6 +194,13 @@ class Catalog:
             entry = self._entries[known]
             if entry.variable in namespace:
                 yield entry
+
+    def find_described(self, variable: str) -> Entry | None:
+        """The entry of a variable's table; of several the one that says most of it."""
+        found = [entry for entry in self.entries() if entry.variable == variable]
+        return max(
+            found, key=lambda e: (bool(e.meanings), bool(e.description)), default=None
+        )
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` (from any thread) after each change of what is offered."""

@@ -176,7 +176,7 @@ def as_table(answer: RowsAnswer) -> TableAnswer:
     )
 
 
-def _array(values: list, type_: str) -> pa.Array:
+def _array(values: list[Any], type_: str) -> pa.Array:
     family = declared.kind(type_)
     if family is not None:
         converted = declared.convert(values, family, type_)

@@ -1,22 +1,33 @@
 """What the notebook's server says of a table: a line in the list, and its description
-with samples under the masks.
+with samples under the masks; what the person says of its columns (a data dictionary).
 """
 
 from __future__ import annotations
 
 import asyncio
+import csv
 import glob
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import json
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from mcp_notebook.errors import DataError, ToolError, did_you_mean
+from mcp_notebook.errors import ConfigError, DataError, ToolError, did_you_mean
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.results.frame_view import FrameView, view_frame
 from mcp_notebook.results.model_preview import preview
+from mcp_notebook.secrets import seal_text
 from mcp_notebook.sharing.answer import TableAnswer, to_json
 from mcp_notebook.sharing.arrow import snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog, Entry
@@ -29,6 +40,7 @@ from mcp_notebook.sharing.sources.engines import (
 )
 from mcp_notebook.sharing.sources.local_tables import STORED, count, sample, schema_of
 from mcp_notebook.sql_words import written_name
+from mcp_notebook.untrusted_text import clip, visible
 from mcp_notebook.values import column_values, type_name
 
 # A shared value at a glance: columns, rows where they are known for free, and where its
@@ -97,10 +109,23 @@ def look(value: Any) -> Look:
     return Look(to_arrow(held, rows=50)[0].schema, held.rows, what)
 
 
-def schema_text(value: Any) -> str:
-    """`column type, column type`, for the words on a table that the person named in a
-    question; an index that is data follows. Raises `DataError`.
+def tell_table(value: Any, name: str, entry: Entry | None, masks: Masks) -> str:
+    """`NAME(column type, column type)` and what the person said of the table and its
+    columns, for the words on a table that a question names. Raises `DataError`.
     """
+    lines = [f"{written_name(name)}({schema_text(value)})"]
+    if entry is None:
+        return lines[0]
+
+    about = masks.hide_text(entry.description)
+    meanings = masks.hide_text(list_meanings(entry.meanings, entry.meanings))
+    lines += [f"what it holds: {about}"] if about else []
+    lines += ["what its columns mean:", meanings] if meanings else []
+    return "\n".join(lines)
+
+
+def schema_text(value: Any) -> str:
+    """`column type, column type`; an index that is data follows. Raises `DataError`."""
     if kind_of(value) == "frame":
         return _frame_text(value)
 
@@ -144,6 +169,7 @@ def _type_word(view: FrameView, at: int, type_: pa.DataType) -> str:
 
 LISTING_BYTES = 20_000
 SAMPLE_ROWS = 5
+LISTED_WORDS = 80  # characters on one column's meaning in the list
 
 Ask = Callable[[str, int], Awaitable[TableAnswer]]
 
@@ -159,14 +185,23 @@ def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
 
     hidden = set(masks.for_entry(entry).columns(seen.schema.names))
     columns = ", ".join(
-        f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}"
-        for f in seen.schema
+        f"{f.name} {f.type}{_remark(f.name, entry, masks, hidden)}" for f in seen.schema
     )
     about = [
-        entry.description or ("result" if entry.origin == "result" else "shared"),
+        masks.hide_text(entry.description)
+        or ("result" if entry.origin == "result" else "shared"),
         seen.said,
     ]
     return [entry.name, seen.rows, columns, "; ".join(filter(None, about))]
+
+
+def _remark(name: str, entry: Entry, masks: Masks, hidden: set[str]) -> str:
+    """`(masked; what it means)` behind a column in the list, cut to a few words."""
+    words = ["masked"] if name in hidden else []
+    if name in entry.meanings:
+        words.append(masks.hide_text(clip(entry.meanings[name], LISTED_WORDS)))
+
+    return f" ({'; '.join(words)})" if words else ""
 
 
 def describe_here(
@@ -311,3 +346,183 @@ def list_lines(listed: Sequence[Sequence[Any]]) -> Iterator[str]:
             return
 
         yield line
+
+
+# A data dictionary: what the columns of a table mean, in the person's own words, read
+# from a file and told with the table.
+
+MOST_FILE = 1_000_000  # bytes: a dictionary is written by hand
+MOST_WORDS = 300  # characters on one column
+MOST_TOLD = 6_000  # characters on all columns of one table
+# How files head their columns; the first of each that is there counts.
+_NAME_FIELDS = ("column", "name", "field", "variable", "column_name", "field_name")
+_WORD_FIELDS = ("description", "about", "meaning", "label", "comment", "definition")
+_TABLE_FIELDS = ("table", "table_name")
+_DICTIONARY_FORM = (
+    "it is CSV, TSV or JSON with a column's name and its description, e.g. the lines "
+    "'name,description' and 'amount,net of refunds'"
+)
+
+
+@dataclass(frozen=True)
+class ColumnWords:
+    """What is said of one column; `table` is empty where the file does not say."""
+
+    table: str
+    column: str
+    words: str
+
+
+def read_dictionary(name: str) -> list[ColumnWords]:
+    """The columns that a file describes, secrets masked; raises ConfigError."""
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"There is no file {name} in {Path.cwd()}: check the path.")
+    if path.stat().st_size > MOST_FILE:
+        raise ConfigError(
+            f"{name} is larger than {MOST_FILE // 1_000_000} MB, so it is no data "
+            f"dictionary: {_DICTIONARY_FORM}."
+        )
+
+    text = path.read_bytes().decode("utf-8-sig", "replace")
+    records = _json_records(text, name) if _is_json(text) else _lines(text, path.suffix)
+    found = [one for record in records if (one := _words_of(record)) is not None]
+    if not found:
+        raise ConfigError(f"{name} describes no column: {_DICTIONARY_FORM}.")
+
+    return found
+
+
+def _is_json(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[")
+
+
+def _json_records(text: str, name: str) -> list[dict[str, Any]]:
+    """`{"amount": "net"}`, `{"orders": {"amount": "net"}}`, a list of records, or these
+    under `columns` or `fields` (Frictionless and dbt write them so).
+    """
+    try:
+        held = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{name} is no JSON ({error}): mend it, or write CSV."
+        ) from None
+
+    for inner in ("columns", "fields"):
+        if isinstance(held, dict) and isinstance(held.get(inner), list | dict):
+            held = held[inner]
+
+    if isinstance(held, list):
+        return [one for one in held if isinstance(one, dict)]
+
+    records: list[dict[str, Any]] = []
+    for key, value in held.items():
+        if isinstance(value, dict) and not _first(value, _WORD_FIELDS):
+            records += [
+                {"table": key, "name": column, "description": words}
+                for column, words in value.items()
+            ]
+        elif isinstance(value, dict):
+            records.append({"name": key, **value})
+        else:
+            records.append({"name": key, "description": value})
+
+    return records
+
+
+def _lines(text: str, suffix: str) -> list[dict[str, Any]]:
+    """The records of CSV or TSV, with a heading or without."""
+    first = text.lstrip().partition("\n")[0]
+    if suffix.lower() in (".tsv", ".tab") or "\t" in first:
+        delimiter = "\t"
+    else:
+        # a description holds commas: what stands first divides the heading
+        places = {mark: first.find(mark) for mark in ",;"}
+        delimiter = min(places, key=lambda mark: places[mark] % MOST_FILE)
+
+    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if row]
+    if not rows:
+        return []
+
+    heading = [cell.strip().lower() for cell in rows[0]]
+    if set(heading) & set(_WORD_FIELDS) and set(heading) & {
+        *_NAME_FIELDS,
+        *_TABLE_FIELDS,
+    }:
+        return [dict(zip(heading, row, strict=False)) for row in rows[1:]]
+
+    # An unquoted comma in a description: what follows belongs to it.
+    return [
+        {"name": row[0], "description": delimiter.join(row[1:])}
+        for row in rows
+        if len(row) > 1
+    ]
+
+
+def _words_of(record: Mapping[str, Any]) -> ColumnWords | None:
+    lowered = {str(name).strip().lower(): value for name, value in record.items()}
+    column = _first(lowered, _NAME_FIELDS)
+    words = " ".join(_first(lowered, _WORD_FIELDS).split())
+    if not column or not words:
+        return None
+
+    kept = clip(visible(seal_text(words)), MOST_WORDS)
+    return ColumnWords(_first(lowered, _TABLE_FIELDS), column, kept)
+
+
+def _first(record: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The first of these fields that says something."""
+    for name in names:
+        value = record.get(name)
+        if isinstance(value, str | int | float) and str(value).strip():
+            return str(value).strip()
+
+    return ""
+
+
+def match_columns(
+    described: Sequence[ColumnWords], table: str, columns: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """What is said of a table's columns, by their names as the table writes them, and a
+    sentence for each described column that the table does not have.
+    """
+    by_lower = {name.casefold(): name for name in columns}
+    # A file on several tables says which; a line without one is about any.
+    about = [one for one in described if one.table.casefold() in ("", table.casefold())]
+    found: dict[str, str] = {}
+    missing: list[str] = []
+    for one in about or described:
+        name = by_lower.get(one.column.casefold())
+        if one.column in columns:
+            found[one.column] = one.words
+        elif name is not None:
+            found[name] = one.words
+        else:
+            missing.append(
+                f"{table} has no column {one.column}, so what the file says of it is "
+                f"left out.{did_you_mean(one.column, columns)}"
+            )
+
+    return found, missing
+
+
+def list_meanings(about: Mapping[str, str], columns: Iterable[str]) -> str:
+    """`- amount: net of refunds`, a line for each of the columns that is described; at
+    most `MOST_TOLD` characters.
+    """
+    lines: list[str] = []
+    told = [name for name in columns if name in about]
+    used = 0
+    for number, name in enumerate(told):
+        line = f"- {visible(name)}: {about[name]}"
+        used += len(line) + 1
+        if used > MOST_TOLD:
+            lines.append(
+                f"- … {len(told) - number} more columns are described: describe_table "
+                "with columns tells of them"
+            )
+            break
+
+        lines.append(line)
+
+    return "\n".join(lines)

@@ -124,6 +124,13 @@ class Masks:
         ]
         return pa.table(columns, names=table.column_names)
 
+    def hide_text(self, text: str) -> str:
+        """Words of a person without the masked values that were seen."""
+        if not self.patterns:
+            return text
+
+        return self.known.hide(text)
+
     def _second(self, name: str, present: Iterable[str]) -> bool:
         numbered = _NUMBERED.fullmatch(name)
         if numbered is None or numbered[1].casefold() not in present:

@@ -41,6 +41,7 @@ from mcp_notebook.sharing.describing import (
     describe_elsewhere,
     describe_here,
     list_lines,
+    list_meanings,
     summary,
 )
 from mcp_notebook.sharing.masks import Masks
@@ -413,7 +414,12 @@ class TableTools:
             )
 
         if entry.description:
-            text = f"{entry.description}\n{text}"
+            text = f"{masks.hide_text(entry.description)}\n{text}"
+
+        meanings = {n: masks.hide_text(words) for n, words in entry.meanings.items()}
+        told = list_meanings(meanings, (fact[0] for fact in fields))
+        if told:
+            text += f"\nWhat the columns mean:\n{told}"
 
         facts = (
             AnswerColumn("column", "TEXT"),

@@ -78,6 +78,8 @@ def draw(spec: Any, data: pa.Table = SALES) -> Any:
         ({"encoding": {}}, "encoding is missing"),
         ({"encoding": {"x": {**X, "sort": {"field": "card_number"}}}}, "masked"),
         ({"repeat": ["a"]}, "not taken"),
+        ({"encoding": {"x": {**X, "axis": {"tickCount": 1e9}}}}, "1,000 at most"),
+        ({"encoding": {"x": {**X, "scale": {"bins": {"step": 1e-9}}}}}, "no bound"),
         ({"layer": [BARS]}, "one of mark, layer"),
     ],
 )  # fmt: skip

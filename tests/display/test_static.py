@@ -1,11 +1,13 @@
 """A card that stays in a notebook: whole, plain, harmless, in HTML and in text."""
 
+import dataclasses
 import json
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.display.call_view import byte_size, duration
+from mcp_notebook.display.call_view import byte_size, duration, show_times
 from mcp_notebook.display.card import align_table, render_call
 from mcp_notebook.display.listing import CLIP, status_table_html, tools_table_html
 from mcp_notebook.display.outputs import dollars, footer_line, small_line, stop_line
@@ -15,6 +17,29 @@ from mcp_notebook.results import Reading, Table
 from mcp_notebook.untrusted_text import visible
 from tests.browser.scripted import SQL, chart, months
 from tests.display.conftest import ATTACKS, Strict, call, result
+
+
+@pytest.fixture
+def timed() -> Iterator[None]:
+    """The person wants to read how long things took."""
+    show_times(True)
+    yield
+    show_times(False)
+
+
+def test_what_is_saved_says_of_no_time_unless_asked(timed: None) -> None:
+    """The same calls and footers, slow or fast, are saved as the same."""
+
+    def said() -> set[str]:
+        ends = [dataclasses.replace(result(), seconds=s) for s in (1.0, 2.0)]
+        cards = {str(render_call(view_result(call(), end))) for end in ends}
+        lines = {footer_line(Footer("model", 1, seconds=s)) for s in (1.0, 2.0)}
+        return cards | lines
+
+    assert len(said()) == 4
+    show_times(False)
+    assert len(said()) == 2
+
 
 CORPUS = ATTACKS / "html_injection.jsonl"
 
@@ -58,7 +83,7 @@ def test_no_text_of_the_attack_corpus_becomes_markup_in_any_place() -> None:
             assert visible(bundle["text/plain"], lines=True) == bundle["text/plain"]
 
 
-def test_a_card_holds_the_call_the_outcome_and_the_first_rows() -> None:
+def test_a_card_holds_the_call_the_outcome_and_the_first_rows(timed: None) -> None:
     asked = ToolCall("a", "shop", "query_database", {"sql": SQL, "limit": 36})
     cut = "the server stops at 36 rows"
     table = Table(
@@ -100,7 +125,7 @@ def test_a_card_holds_the_call_the_outcome_and_the_first_rows() -> None:
     assert len(bundle["text/html"]) < 16_000
 
 
-def test_the_text_form_is_an_aligned_table() -> None:
+def test_the_text_form_is_an_aligned_table(timed: None) -> None:
     data = pa.table({"name": ["Ünal", "玩具", None], "total": [1, 22, 333]})
     lines = render_call(view_result(call(), result(data=data)))[
         "text/plain"
@@ -177,7 +202,7 @@ def test_text_tables_count_wide_characters_as_two() -> None:
     assert lines == ["a      n", "----  --", "玩具   1", "x     22"]
 
 
-def test_the_footer_is_one_line() -> None:
+def test_the_footer_is_one_line(timed: None) -> None:
     footer = Footer(
         "claude-sonnet-5-5 · live",
         3,

@@ -271,7 +271,7 @@ def test_text_mode_writes_lines_and_cards_and_shows_nothing(screen: FakeScreen) 
     assert screen.written.splitlines() == [
         "First",
         "sec",
-        "✓ shop.query · 250 ms",
+        "✓ shop.query",
         "    sql: select 1",
         "",
         "    what Claude saw",
@@ -363,7 +363,7 @@ def test_a_wait_without_an_answer_leaves_one_line_that_says_so(
     clock.now += 3
     shown.flush()
     shown.close()
-    assert texts(screen) == ["Asking claude-x · 3.0 s · no answer"]
+    assert texts(screen) == ["Asking claude-x · no answer"]
 
 
 def test_nobody_watching_means_no_state_line(screen: FakeScreen) -> None:

@@ -258,5 +258,9 @@ def test_completion_in_the_sharing_magics(cells):
 
     assert "sales" in complete("%mcp_share sa")
     assert complete("%mcp_unshare rev") == ["revenue"]
-    assert complete("%mcp_share sales --a") == ["--about", "--as"]
+    assert complete("%mcp_share sales --a") == [
+        "--about",
+        "--about-columns",
+        "--as",
+    ]
     assert complete("%mcp_serve --s") == ["--status", "--stop"]

@@ -92,7 +92,7 @@ def test_an_image_is_there_and_shows_itself(studio, door):
 
     (image,) = result.images
     assert (image.type, image.data) == ("image/png", base64.b64decode(PNG))
-    assert "data:image/png;base64," in result._repr_mimebundle_()["text/html"]
+    assert "data:image/png;base64," in result._repr_mimebundle_()[0]["text/html"]
     assert "nothing" not in result
 
 
@@ -107,7 +107,7 @@ def test_a_file_is_named_with_its_size_and_saved(
     assert file.save().read_bytes() == data
     assert file.save().name != name, "a file that is there is not replaced"
     assert file.save(tmp_path / "mine").read_bytes() == data
-    assert name in result._repr_mimebundle_()["text/plain"]
+    assert name in result._repr_mimebundle_()[0]["text/plain"]
 
 
 def test_a_table_and_a_picture_are_both_there(studio):
@@ -124,7 +124,8 @@ def test_a_text_is_a_text_and_nothing_is_said_to_be_nothing(studio):
 
 
 def test_a_value_has_the_type_that_the_tool_declares(studio):
-    assert studio.seven().value == 7
+    seven = studio.seven()
+    assert (seven.value, seven) == (7, "7")
 
 
 def test_a_frame_goes_in_and_is_told_by_name_and_shape(studio, state):
@@ -252,3 +253,20 @@ def test_freezing_a_call_takes_the_call_that_made_its_table(studio, state):
     assert [c.call.arguments["data"] for c in frozen("second")] == [[{"n": 1}]] * 2
     assert list(frozen("second")[1].needs) == ["first"]
     assert [c.own for c in frozen("third")] == [("mine",)]
+
+
+def test_an_empty_answer_has_the_columns_of_an_earlier_one(state):
+    server = MCPServer("shop", log_level="ERROR")
+
+    @server.tool()
+    def find(city: str) -> CallToolResult:
+        """Shops of a city."""
+        rows = '[{"id": 1, "name": "a"}]' if city == "Oslo" else "[]"
+        return CallToolResult(content=[TextContent(type="text", text=rows)])
+
+    shop = mcp_notebook.connect("shop", server)
+    assert list(shop.find("Rome").columns) == []
+    assert len(shop.find("Oslo")) == 1
+    empty = shop.find("Rome")
+    assert (list(empty.columns), len(empty)) == (["id", "name"], 0)
+    assert "earlier answer" in str(empty.attrs["mcp"]["notes"])

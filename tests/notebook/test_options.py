@@ -313,7 +313,7 @@ def test_house_rules_are_bounded_sealed_and_shown(
     assert len(system) < len(system_prompt(state.sessions)) + MOST_INSTRUCTIONS + 100
     assert system.rstrip().endswith("[cut: the house rules are longer]")
     said = mcp_notebook.ask("Hello?", dry_run=True).text
-    assert "House rules (MCPNotebook.instructions):" in said
+    assert "House rules of the person who asks:" in said
     assert secret not in said
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,11 @@ async def record(
         )
 
 
-async def miss(path: Path, *prompts: str, **options: Any) -> str:
+async def miss(
+    path: Path, *prompts: str, others: Sequence[Path] = (), **options: Any
+) -> str:
     with pytest.raises(anthropic.AnthropicError) as caught:
-        await ask(ReplayTransport(path, pace=0), *prompts, **options)
+        await ask(ReplayTransport(path, pace=0, others=others), *prompts, **options)
     assert isinstance(caught.value.__cause__, ReplayMiss)
     return caught.value.__cause__.message
 

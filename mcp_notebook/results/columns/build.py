@@ -5,6 +5,7 @@ or guessed said by name.
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 import re
 from collections import Counter
@@ -32,59 +33,35 @@ _FEW = 256
 _TEXT_OR_NULL = {str, type(None)}
 # Arrow's own tests of a type (`pa.types.is_…`) take several times as long as a look at its number.
 _STRING, _NULL, _INT64 = pa.string().id, pa.null().id, pa.int64().id
-_WIDE = {pa.uint64().id} | DECIMAL.types
+_WHOLE = {_INT64, pa.uint64().id} | DECIMAL.types
 _FLOATS = FLOAT.types | NARROW_FLOAT.types
 
 
 def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
     """Type every column of `raw`; notes name the columns they are about."""
     names, name_notes, guessed = _names(raw, sql)
-    columns, null_notes, ready = (
-        _without_nulls(raw, names)
-        if infer_types
-        else (fast_columns.fill_columns(raw), [], {})
-    )
-    if infer_types:
-        text = raw.text
-    else:
-        text = "keep"
-
-    if text == "numbers" and nulls.all_text(raw):
-        text = "all"
-
+    columns, null_notes, ready = _without_nulls(raw, names, infer_types)
+    text = _believe_texts(raw) if infer_types else "keep"
     arrays, types, notes = [], {}, []
-    for number, name in enumerate(names):
-        if number < len(raw.declared):
-            declared = raw.declared[number]
-        else:
-            declared = None
-
-        if text == "all" and not declared:
-            done = ready.get(number)
-        else:
-            done = None
-
+    kinds = itertools.chain(raw.declared, itertools.repeat(None))
+    for number, (name, declared) in enumerate(zip(names, kinds, strict=False)):
+        done = ready.get(number) if text == "all" and not declared else None
         typed = _column(columns[number], declared, text, name, done)
         arrays.append(typed.array)
         types[name] = typed.type_note
-        if typed.note:
-            notes.append(f"`{name}` {typed.note}")
+        notes += [f"`{name}` {typed.note}"] if typed.note else []
 
     # a typed value lost no text
-    untyped = [
-        number for number, array in enumerate(arrays) if value_kind(array.type).text
-    ]
+    untyped = [at for at, array in enumerate(arrays) if value_kind(array.type).text]
     notes += nulls.find_losses(
-        [columns[number] for number in untyped], [names[number] for number in untyped]
+        [columns[at] for at in untyped], [names[at] for at in untyped]
     )
-    notes += _rounded_names(arrays, names) + (
-        _null_floats(names, arrays) if raw.json else []
-    )
+    notes += _rounded_names(arrays, names)
+    notes += _null_floats(names, arrays) if raw.json else []
     notes += _identifiers(arrays, names, types) if text == "all" else []
-    if names:
-        data = pa.Table.from_arrays(arrays, names=list(names))
-    else:
-        data = _no_columns(raw.rows)
+    data = pa.Table.from_arrays(arrays, names=list(names))
+    if raw.rows and not names:
+        data = pa.table({"column_0": pa.nulls(raw.rows)})
 
     return Table(
         data,
@@ -98,15 +75,16 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
     )
 
 
-def _no_columns(rows: int) -> pa.Table:
-    if not rows:
-        return pa.table({})
-    return pa.table({"column_0": pa.nulls(rows)})
+def _believe_texts(raw: Raw) -> infer.Strictness:
+    """How far the texts of a table are believed: of one that is all text in full."""
+    return "all" if raw.text == "numbers" and nulls.all_text(raw) else raw.text
 
 
 def _without_nulls(
-    raw: Raw, names: Sequence[str]
+    raw: Raw, names: Sequence[str], infer_types: bool
 ) -> tuple[Sequence[Cells], list[str], dict[int, infer.Column]]:
+    if not infer_types:
+        return fast_columns.fill_columns(raw), [], {}
     if raw.rows and any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
         return fast_columns.take_nulls_out(raw, names)
     return *nulls.taken_out(raw, names), {}
@@ -123,27 +101,27 @@ def _column(
     if isinstance(values, pa.ChunkedArray):
         return _arrow_column(values, declared, text, name, done)
 
-    if text in ("numbers", "all") and _only_texts(values):
-        present = [value for value in values if value is not None]
-        if strings.CODE_NAME.search(name):
-            text = "dates"
-        elif (
-            declared is None
-            and all(map(_BYTES.fullmatch, present))
-            and (found := _binary(values)) is not None
-        ):
-            return found
-        elif declared is None and _like_codes(present):
-            text = "dates"
+    if text in ("numbers", "all") and _holds_texts(values):
+        is_code = _is_code(name)
+        if not is_code and declared is None:
+            present = [value for value in values if value is not None]
+            found = _binary(values) if all(map(_BYTES.fullmatch, present)) else None
+            if found is not None:
+                return found
+            is_code = _like_codes(present)
+
+        text = "dates" if is_code else text
 
     typed = infer.column(values, declared, text=text)
-    if text == "numbers":
-        return _quoted_decimals(typed, values)
-
-    return typed
+    return _quoted_decimals(typed, values) if text == "numbers" else typed
 
 
-def _only_texts(values: Cells) -> bool:
+def _is_code(name: str) -> bool:
+    """Whether a column's name says that its digits are a code and no number."""
+    return strings.CODE_NAME.search(name) is not None
+
+
+def _holds_texts(values: Cells) -> bool:
     """Whether a column holds texts, and nothing else but NULL."""
     kinds = set(map(type, values))
     return str in kinds and kinds <= _TEXT_OR_NULL
@@ -169,17 +147,16 @@ def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
     """Fractions in quotes in a format that has numbers are decimals: a float would have
     come as a number.
     """
-    if typed.array.type.id not in _FLOATS or not typed.type_note.startswith(
-        "converted"
-    ):
-        return typed
-    if not all(
-        value is None or (type(value) is str and strings.is_plain(value))
-        for value in values
-    ):
+    is_converted = typed.type_note.startswith("converted")
+    if typed.array.type.id not in _FLOATS or not is_converted:
         return typed
 
-    array, note = strings.decimals(strings.map_present(Decimal, values))
+    cells = values.to_pylist() if isinstance(values, pa.ChunkedArray) else values
+    present = [cell for cell in cells if cell is not None]
+    if not strings.hold_only(cells, str) or not all(map(strings.is_plain, present)):
+        return typed
+
+    array, note = strings.decimals(strings.map_present(Decimal, cells))
     return infer.Column(array, f"converted from text: {infer.short(array.type)}", note)
 
 
@@ -191,26 +168,21 @@ def _arrow_column(
     done: infer.Column | None = None,
 ) -> infer.Column:
     """The same for a column that a fast reader left in Arrow."""
-    if text in ("numbers", "all") and strings.CODE_NAME.search(name):
-        text, done = "dates", None
-
-    if text in ("numbers", "all") and declared is None and values.type.id == _STRING:
+    is_believed = text in ("numbers", "all")
+    is_code = is_believed and _is_code(name)
+    if is_believed and not is_code and declared is None and values.type.id == _STRING:
         head = values.slice(0, _FEW).drop_null().to_pylist()
         if head and _BYTES.fullmatch(head[0]):
             return _column(values.to_pylist(), declared, text, name)
 
-        if _may_be_codes(head) and _like_codes(values.drop_null().to_pylist()):
-            text, done = "dates", None
+        may_be_code = _may_be_codes(head)
+        is_code = may_be_code and _like_codes(values.drop_null().to_pylist())
+
+    if is_code:
+        return fast_columns.column_of_texts(values, declared, text="dates")
 
     typed = done or fast_columns.column_of_texts(values, declared, text=text)
-    if (
-        text == "numbers"
-        and typed.array.type.id in _FLOATS
-        and typed.type_note.startswith("converted")
-    ):
-        return _quoted_decimals(typed, values.to_pylist())
-
-    return typed
+    return _quoted_decimals(typed, values) if text == "numbers" else typed
 
 
 def _like_codes(present: Sequence[Any]) -> bool:
@@ -225,7 +197,7 @@ def _may_be_codes(some: Sequence[Any]) -> bool:
     if not all(type(value) is str and value.isdecimal() for value in some):
         return False
     lengths = {len(value) for value in some}
-    return not lengths or (len(lengths) == 1 and 9 <= lengths.pop() <= 15)
+    return len(lengths) < 2 and all(9 <= length <= 15 for length in lengths)
 
 
 def unique(names: Sequence[str]) -> tuple[str, ...]:
@@ -236,42 +208,25 @@ def unique(names: Sequence[str]) -> tuple[str, ...]:
 
     seen: Counter[str] = Counter()
     result = []
-    for number, name in enumerate(names):
-        if name:
-            name = name
-        else:
-            name = f"column_{number}"
+    for number, sent in enumerate(names):
+        name = base = sent or f"column_{number}"
+        seen[base] += 1
+        if seen[base] > 1:
+            suffixes = itertools.count(seen[base])
+            free = (f"{base}_{n}" for n in suffixes if f"{base}_{n}" not in taken)
+            name = next(free)
 
-        seen[name] += 1
-        if seen[name] == 1:
-            result.append(name)
-            taken.add(name)
-            continue
-
-        suffix = seen[name]
-        while f"{name}_{suffix}" in taken:
-            suffix += 1
-
-        taken.add(f"{name}_{suffix}")
-        result.append(f"{name}_{suffix}")
+        taken.add(name)
+        result.append(name)
 
     return tuple(result)
 
 
 def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
     """Unique column names, notes on them, and whether they or the set of columns are a guess."""
-    if sql:
-        asked = selected_columns(sql)
-    else:
-        asked = None
-
-    if raw.columns or raw.names is None:
-        width = len(raw.columns)
-    else:
-        width = len(raw.names)
-
+    asked = selected_columns(sql) if sql else None
     if raw.names is None:
-        return _missing_names(width, asked)
+        return _missing_names(len(raw.columns), asked)
 
     names = tuple(
         name.encode("utf-8", "backslashreplace").decode() for name in raw.names
@@ -290,14 +245,14 @@ def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
                 "overwritten the others"
             )
 
-    fewer = asked is not None and len(asked) > len(names)
-    if fewer and asked is not None:
-        lost = [
-            name for name, count in Counter(filter(None, asked)).items() if count > 1
-        ] or [n for n in asked if n]
+    wanted = asked or ()
+    fewer = len(wanted) > len(names)
+    if fewer:
+        known = Counter(filter(None, wanted))
+        lost = [name for name, count in known.items() if count > 1]
         notes.append(
-            f"the statement selects {len(asked)} columns and {len(names)} came; "
-            f"of those with one name ({listing(lost)}) only the last came"
+            f"the statement selects {len(wanted)} columns and {len(names)} came; "
+            f"of those with one name ({listing(lost or list(known))}) only the last came"
         )
 
     return result, notes, fewer
@@ -319,36 +274,23 @@ def _same_values(raw: Raw, repeated: Sequence[str]) -> list[str]:
 def _missing_names(
     width: int, asked: Sequence[str | None] | None
 ) -> tuple[tuple[str, ...], list[str], bool]:
-    if asked is not None and all(asked) and (width in (0, len(asked))):
+    if asked is not None and all(asked) and width in (0, len(asked)):
         names = unique([name or "" for name in asked])
-        return (
-            names,
-            ["the server sent no column names; these are from the statement"],
-            False,
-        )
-
+        note = "the server sent no column names; these are from the statement"
+        return names, [note], False
     if not width:
         return (), ["no rows came, and the server sent no column names"], False
 
-    return (
-        tuple(f"column_{number}" for number in range(width)),
-        ["the server sent no column names; the columns are numbered"],
-        True,
-    )
+    note = "the server sent no column names; the columns are numbered"
+    return tuple(f"column_{number}" for number in range(width)), [note], True
 
 
 def _rounded_names(arrays: Sequence[pa.Array], names: Sequence[str]) -> list[str]:
     """Integers beyond 2^53 that all look as JavaScript prints a rounded one."""
-    suspects = []
-    for array, name in zip(arrays, names, strict=True):
-        large = _large_integers(array)
-        if large and all(map(_looks_rounded, large)):
-            suspects.append(name)
-
-    if not suspects:
-        return []
-
-    return [f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"]
+    large = zip(map(_large_integers, arrays), names, strict=True)
+    suspects = [name for some, name in large if some and all(map(_looks_rounded, some))]
+    note = f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"
+    return [note] if suspects else []
 
 
 def _identifiers(
@@ -361,12 +303,8 @@ def _identifiers(
         name for array, name in zip(arrays, names, strict=True)
         if types[name].startswith("converted") and _large_integers(array)
     ]  # fmt: skip
-    if long:
-        return [
-            f"long whole numbers in {listing(long)} were read as numbers; they may be identifiers"
-        ]
-
-    return []
+    note = f"long whole numbers in {listing(long)} were read as numbers; they may be identifiers"
+    return [note] if long else []
 
 
 def _looks_rounded(value: int | Decimal) -> bool:
@@ -376,23 +314,12 @@ def _looks_rounded(value: int | Decimal) -> bool:
 
 def _large_integers(array: pa.Array) -> list[int]:
     kind = array.type
-    if kind.id in _WIDE:
-        if kind.id != pa.uint64().id and kind.scale:
-            return []
-        return [
-            int(value)
-            for value in array.to_pylist()
-            if value is not None and abs(value) >= _SAFE_INTEGER
-        ]
-
-    if kind.id != _INT64:
+    if kind.id not in _WHOLE or getattr(kind, "scale", 0):
         return []
-    if len(array) <= _FEW:  # a kernel's call costs more than a few Python objects
-        return [
-            value
-            for value in array.to_pylist()
-            if value is not None and abs(value) >= _SAFE_INTEGER
-        ]
+    # a kernel's call costs more than a few Python objects
+    if kind.id != _INT64 or len(array) <= _FEW:
+        present = (value for value in array.to_pylist() if value is not None)
+        return [int(value) for value in present if abs(value) >= _SAFE_INTEGER]
 
     beyond = pc.or_(
         pc.greater_equal(array, _SAFE_INTEGER), pc.less_equal(array, -_SAFE_INTEGER)
@@ -400,10 +327,7 @@ def _large_integers(array: pa.Array) -> list[int]:
     large = array.filter(beyond).drop_null()
     # Of a long column a few tell: most are not rounded, and no object a cell is made.
     head = large.slice(0, 64).to_pylist()
-    if all(map(_looks_rounded, head)):
-        return large.to_pylist()
-
-    return head
+    return large.to_pylist() if all(map(_looks_rounded, head)) else head
 
 
 def _null_floats(names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
@@ -411,12 +335,10 @@ def _null_floats(names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
     found = [
         name for name, array in zip(names, arrays, strict=True) if _only_finite(array)
     ]
-    if found:
-        return [
-            f"null in {listing(found)} may stand for NaN or Infinity, which JSON cannot say"
-        ]
-
-    return []
+    note = (
+        f"null in {listing(found)} may stand for NaN or Infinity, which JSON cannot say"
+    )
+    return [note] if found else []
 
 
 def _only_finite(array: pa.Array) -> bool:

@@ -96,11 +96,9 @@ def kind(name: str) -> str | None:
     if bare in ("number", "numeric") and re.search(r"\(\s*\d+\s*\)|,\s*0\s*\)", name):
         return "decimal"
 
-    for family, pattern in _FAMILIES:
-        if pattern.fullmatch(bare):
-            return family
-
-    return None
+    return next(
+        (family for family, pattern in _FAMILIES if pattern.fullmatch(bare)), None
+    )
 
 
 def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | None:
@@ -112,7 +110,8 @@ def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | No
     try:
         if zone := _ZONE.search(name):
             return _in_zone(values, zone[1])
-        return _CONVERTERS[family](values)
+        read, build = _CONVERTERS[family]
+        return build(strings.map_present(read, values) if read else values)
     except (
         ValueError,
         TypeError,
@@ -125,20 +124,12 @@ def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | No
         return None
 
 
-def _int(values: Sequence[Any]) -> pa.Array | None:
-    return strings.integers(strings.map_present(_as_int, values))[0]
-
-
 def _as_int(value: Any) -> int:
     if type(value) is int:
         return value
     if type(value) in (str, Decimal, float) and int(value) == Decimal(value):
         return int(value)
     raise ValueError(value)
-
-
-def _float(values: Sequence[Any]) -> pa.Array:
-    return pa.array(strings.map_present(_as_float, values), pa.float64())
 
 
 def _as_float(value: Any) -> float:
@@ -153,10 +144,7 @@ def _decimal(values: Sequence[Any]) -> pa.Array | None:
         return None
 
     array = strings.decimals(exact)[0]
-    if array.type.id in DECIMAL.types:
-        return array
-
-    return None
+    return array if array.type.id in DECIMAL.types else None
 
 
 def _as_decimal(value: Any) -> Decimal:
@@ -167,16 +155,17 @@ def _as_decimal(value: Any) -> Decimal:
     return Decimal(value)
 
 
-def _bool(values: Sequence[Any]) -> pa.Array:
-    return pa.array(strings.map_present(_TRUTH.__getitem__, values), pa.bool_())
+def _are_counts(values: Sequence[Any], pattern: re.Pattern[str]) -> bool:
+    """Whether all are texts of counts since 1970, as Snowflake sends days and seconds."""
+    present = [value for value in values if value is not None]
+    return bool(present) and all(
+        type(value) is str and pattern.fullmatch(value) for value in present
+    )
 
 
 def _date(values: Sequence[Any]) -> pa.Array | None:
     """Dates, their text, or days since 1970 as text (Snowflake)."""
-    if any(values) and all(
-        value is None or (type(value) is str and _DAYS.fullmatch(value))
-        for value in values
-    ):
+    if _are_counts(values, _DAYS):
         return pa.array(strings.map_present(int, values), pa.int32()).cast(pa.date32())
 
     return _type_values(values, dt.date, pa.date32())
@@ -186,18 +175,10 @@ def _stamp(values: Sequence[Any]) -> pa.Array | None:
     """Timestamps, their text, or seconds since 1970 with nine digits of a fraction as
     text (Snowflake).
     """
-    if any(values) and all(
-        value is None or (type(value) is str and _SECONDS.fullmatch(value))
-        for value in values
-    ):
-        exact = [
-            None if value is None else int(Decimal(value) * 10**9) for value in values
-        ]
-        return (
-            pa.array(exact, pa.int64())
-            .cast(pa.timestamp("ns"))
-            .cast(pa.timestamp("us"))
-        )
+    if _are_counts(values, _SECONDS):
+        exact = strings.map_present(lambda text: int(Decimal(text) * 10**9), values)
+        nanoseconds = pa.array(exact, pa.int64()).cast(pa.timestamp("ns"))
+        return nanoseconds.cast(pa.timestamp("us"))
 
     found = _type_values(values, dt.datetime, pa.timestamp("us"))
     if found is None or found.type.id in TIMESTAMP.types:
@@ -209,11 +190,10 @@ def _stamp(values: Sequence[Any]) -> pa.Array | None:
 def _type_values(
     values: Sequence[Any], wanted: type, arrow: pa.DataType
 ) -> pa.Array | None:
-    if all(value is None or type(value) is wanted for value in values):
+    if strings.hold_only(values, wanted):
         return pa.array(values, arrow)
-    if not all(value is None or type(value) is str for value in values):
-        return None
-    found = strings.temporal(values)
+
+    found = strings.temporal(values) if strings.hold_only(values, str) else None
     return found and found.array
 
 
@@ -222,10 +202,7 @@ def _stamptz(values: Sequence[Any]) -> pa.Array | None:
     session's zone is not known.
     """
     found = _stamp(values)
-    if found is not None and found.type.tz:
-        return found
-
-    return None
+    return found if found is not None and found.type.tz else None
 
 
 def _in_zone(values: Sequence[Any], zone: str) -> pa.Array | None:
@@ -234,18 +211,6 @@ def _in_zone(values: Sequence[Any], zone: str) -> pa.Array | None:
     if found is None or found.type.tz:
         return found
     return pc.assume_timezone(found, timezone=zone)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _time(values: Sequence[Any]) -> pa.Array | None:
-    return strings.times(strings.map_present(str, values))
-
-
-def _text(values: Sequence[Any]) -> pa.Array:
-    return pa.array(values, pa.string())
-
-
-def _binary(values: Sequence[Any]) -> pa.Array:
-    return pa.array(strings.map_present(_as_bytes, values), pa.binary())
 
 
 def _as_bytes(value: Any) -> bytes:
@@ -283,15 +248,17 @@ _FAMILIES = (
     ("binary", _BINARY),
 )
 
-_CONVERTERS: dict[str, Callable[[Sequence[Any]], pa.Array | None]] = {
-    "int": _int,
-    "float": _float,
-    "decimal": _decimal,
-    "bool": _bool,
-    "date": _date,
-    "timestamp": _stamp,
-    "timestamptz": _stamptz,
-    "time": _time,
-    "text": _text,
-    "binary": _binary,
+# What reads one value, and what makes the array of all; without the first all are read
+# at once.
+_CONVERTERS: dict[str, tuple[Callable[[Any], Any] | None, Callable[[Any], Any]]] = {
+    "int": (_as_int, lambda values: strings.integers(values)[0]),
+    "float": (_as_float, lambda values: pa.array(values, pa.float64())),
+    "decimal": (None, _decimal),
+    "bool": (_TRUTH.__getitem__, lambda values: pa.array(values, pa.bool_())),
+    "date": (None, _date),
+    "timestamp": (None, _stamp),
+    "timestamptz": (None, _stamptz),
+    "time": (str, strings.times),
+    "text": (None, lambda values: pa.array(values, pa.string())),
+    "binary": (_as_bytes, lambda values: pa.array(values, pa.binary())),
 }

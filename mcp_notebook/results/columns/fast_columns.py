@@ -352,6 +352,11 @@ class _Seen:
     words: Any = None
     gaps: bool = False
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing in it is left to be judged as NULL."""
+        return self.typed is not None or (self.words is None and not self.gaps)
+
 
 def fill_columns(raw: Raw) -> tuple[Cells, ...]:
     """The columns with empty cells as empty texts, where null stands for them."""
@@ -374,29 +379,22 @@ def take_nulls_out(raw: Raw, names: Sequence[str]) -> TakenOut:
     token = _null_word(seen)
     columns, unsure, empty, others = [], [], [], []
     for item, name in zip(seen, names, strict=True):
-        if item.typed is not None or (item.words is None and not item.gaps):
+        if item.is_settled:
             columns.append(item.column if item.bare is None else item.bare)
             continue
 
         cleaned, doubt = _null_out(item, token, gaps)
         columns.append(cleaned)
         unsure += [name] if doubt else []
-        left = set(
-            cleaned.filter(pc.is_in(cleaned, value_set=known))
-            .drop_null()
-            .unique()
-            .to_pylist()
-        )
+        words_left = cleaned.filter(pc.is_in(cleaned, value_set=known)).drop_null()
+        left = set(words_left.unique().to_pylist())
         empty += [name] if "" in left and gaps else []
         others += [name] if left - {""} else []
 
     ready = {
         number: item.typed for number, item in enumerate(seen) if item.typed is not None
     }
-    notes = [
-        *null_notes(token, unsure),
-        *left_notes(empty, others),
-    ]
+    notes = [*null_notes(token, unsure), *left_notes(empty, others)]
     return TakenOut(tuple(columns), notes, ready)
 
 

@@ -29,10 +29,10 @@ from mcp_notebook.values import JSON, TIMESTAMP, value_kind
 Strictness = Literal["keep", "dates", "numbers", "all"]
 _EXACT_FLOAT = 2**53
 _PLAIN = {
-    int: (pa.int64(), "inferred: int64"),
-    float: (pa.float64(), "inferred: double"),
-    bool: (pa.bool_(), "inferred: bool"),
-}  # fmt: skip
+    frozenset({int}): (pa.int64(), "inferred: int64"),
+    frozenset({float}): (pa.float64(), "inferred: double"),
+    frozenset({bool}): (pa.bool_(), "inferred: bool"),
+}
 _SHORT = {"json": "json", "text": "text", "null": "unknown, no value"}
 _LONG = re.compile(r"-?[1-9]\d{15,75}", re.ASCII)
 _MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
@@ -69,38 +69,37 @@ def column(
         values = [_plain(value) for value in values]
         kinds = set(map(type, values)) - {type(None)}
 
-    if (
-        declared
-        and (wanted := types.kind(declared))
-        and (found := types.convert(values, wanted, declared)) is not None
-    ):
-        if kinds == {str} and found.type.id in TIMESTAMP.types:
-            note = strings.node_note(values)
-        else:
-            note = ""
-
-        return Column(found, f"declared: {short(found.type)} ({declared})", note)
-
-    if len(kinds) == 1 and (plain := _as_it_is(values, *kinds)) is not None:
-        return plain
-    if kinds == {str}:
-        return _from_text(values, text, declared)
-    if (
-        kinds == {int, str}
-        and text in ("numbers", "all")
-        and (whole := _long_integers(values)) is not None
-    ):
-        return whole
+    typed = _as_declared(values, kinds, declared or "") or _as_it_is(values, kinds)
+    if typed is None and kinds == {str}:
+        typed = _from_text(values, text, declared)
+    if kinds == {int, str} and text in ("numbers", "all"):
+        typed = typed or _long_integers(values)
+    if typed is not None:
+        return typed
 
     array, note = _exact(values, kinds)
     return Column(array, f"inferred: {short(array.type)}", note)
 
 
-def _as_it_is(values: Sequence[Any], kind: type) -> Column | None:
-    """A column of what Arrow has under the same name; None for other kinds and integers
-    of more than 64 bits.
+def _as_declared(
+    values: Sequence[Any], kinds: set[type], declared: str
+) -> Column | None:
+    """A column of the declared type; None when it is unknown or a value is not of it."""
+    wanted = types.kind(declared) if declared else None
+    found = types.convert(values, wanted, declared) if wanted else None
+    if found is None:
+        return None
+
+    are_stamps = kinds == {str} and found.type.id in TIMESTAMP.types
+    note = strings.node_note(values) if are_stamps else ""
+    return Column(found, f"declared: {short(found.type)} ({declared})", note)
+
+
+def _as_it_is(values: Sequence[Any], kinds: set[type]) -> Column | None:
+    """A column of what Arrow has under the same name; None for other kinds, several
+    kinds, and integers of more than 64 bits.
     """
-    found = _PLAIN.get(kind)
+    found = _PLAIN.get(frozenset(kinds))
     if found is None:
         return None
 
@@ -118,7 +117,7 @@ def _long_integers(values: Sequence[Any]) -> Column | None:
         int(value) if type(value) is str and _LONG.fullmatch(value) else value
         for value in values
     ]
-    if not all(value is None or type(value) is int for value in whole):
+    if not strings.hold_only(whole, int):
         return None
     if any(type(value) is str and abs(int(value)) < _EXACT_FLOAT for value in values):
         return None
@@ -135,29 +134,24 @@ def short(kind: pa.DataType) -> str:
 
 
 def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) -> Column:
-    if text != "keep" and (found := strings.temporal(values)) is not None:
-        return Column(
-            found.array, f"converted from text: {short(found.array.type)}", found.note
-        )
-    if text in ("numbers", "all") and (number := strings.numbers(values)) is not None:
-        return Column(
-            number.array,
-            f"converted from text: {short(number.array.type)}",
-            number.note,
-        )
-    if text == "all" and (number := strings.grouped_numbers(values)) is not None:
-        return Column(
-            number.array,
-            f"converted from text: {short(number.array.type)}",
-            number.note,
-        )
-    if text == "all" and (flags := strings.booleans(values)) is not None:
-        return Column(flags.array, "converted from text: bool", flags.note)
+    found = (read(values) for read, levels in _OF_TEXT if text in levels)
+    typed = next(filter(None, found), None)
+    if typed is not None:
+        origin = f"converted from text: {short(typed.array.type)}"
+        return Column(typed.array, origin, typed.note)
 
     array, note = _strings(values)
-    return Column(
-        array, f"declared: text ({declared})" if declared else "inferred: text", note
-    )
+    origin = f"declared: text ({declared})" if declared else "inferred: text"
+    return Column(array, origin, note)
+
+
+# What a text may be, and how far texts must be believed for it.
+_OF_TEXT = (
+    (strings.temporal, ("dates", "numbers", "all")),
+    (strings.numbers, ("numbers", "all")),
+    (strings.grouped_numbers, ("all",)),
+    (strings.booleans, ("all",)),
+)
 
 
 def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
@@ -240,9 +234,7 @@ def _float(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        if value > 0:
-            return math.inf
-        return -math.inf
+        return math.inf if value > 0 else -math.inf
 
 
 def _as_decimal(value: Any) -> Decimal:
@@ -282,16 +274,10 @@ def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
             "mixes times with and without a zone, kept as text"
         )
 
-    offsets = {value.utcoffset() for value in present}
-    if offsets == {dt.timedelta(0)}:
-        note = ""
-    else:
-        note = "is shown in UTC (sent with other offsets)"
-
-    return pa.array(
-        strings.map_present(strings.to_utc, values),
-        pa.timestamp("us", "UTC"),
-    ), note
+    instants = strings.map_present(strings.to_utc, values)
+    is_shifted = any(value.utcoffset() for value in present)
+    note = "is shown in UTC (sent with other offsets)" if is_shifted else ""
+    return pa.array(instants, pa.timestamp("us", "UTC")), note
 
 
 def _times(values: Sequence[Any]) -> tuple[pa.Array, str]:
@@ -376,24 +362,20 @@ def _mixed_column(values: Sequence[Any]) -> tuple[pa.Array, str]:
         note = "has values of several types, kept as JSON"
 
     try:
-        encoded = [
-            None
-            if value is None
-            else json.dumps(value, ensure_ascii=_has_surrogate(value))
-            for value in values
-        ]
+        encoded = strings.map_present(_write_json, values)
     except (TypeError, ValueError, RecursionError):
-        return pa.array(
-            [None if value is None else _encodable(str(value)) for value in values],
-            pa.string(),
-        ), ("has values of several types, kept as their text")
+        texts = [_encodable(str(v)) if v is not None else None for v in values]
+        return pa.array(texts, pa.string()), (
+            "has values of several types, kept as their text"
+        )
 
     storage = pa.array(encoded, pa.string())
     return pa.ExtensionArray.from_storage(pa.json_(pa.string()), storage), note
 
 
-def _has_surrogate(value: Any) -> bool:
-    return "\\ud" in repr(value)
+def _write_json(value: Any) -> str:
+    # half a surrogate pair has no UTF-8
+    return json.dumps(value, ensure_ascii="\\ud" in repr(value))
 
 
 def _plain(value: Any) -> Any:

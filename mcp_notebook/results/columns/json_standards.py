@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
+import itertools
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -78,7 +79,7 @@ def _tags_of(series: dict[str, Any]) -> dict[str, Any]:
 
 def _read_prometheus(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
     """`{"metric": {"job": "a"}, "values": [[1704412800, "1"]]}`: labels, time and value a row."""
-    labels = list(_names_in_order(item.get("metric") or {} for item in series))
+    labels = list(keys_in_order(item.get("metric") or {} for item in series))
     rows = []
     for item in series:
         # `values` are the points of a range, `value` is the one of an instant.
@@ -116,12 +117,9 @@ def _read_number(text: Any) -> Any:
         return text
 
 
-def _names_in_order(items: Iterable[Mapping[str, Any]]) -> dict[str, None]:
-    names: dict[str, None] = {}
-    for item in items:
-        names.update(dict.fromkeys(item))
-
-    return names
+def keys_in_order(items: Iterable[Mapping[str, Any]]) -> dict[str, None]:
+    """The keys of all items, each once, as they first come."""
+    return dict.fromkeys(itertools.chain.from_iterable(items))
 
 
 def read_measurement(value: dict[str, Any], path: str) -> Raw | None:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -57,35 +57,23 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
         for cell in column
         if type(cell) is str and cell in words
     )
-    counts[""] = 0  # an empty cell is NULL only where nothing else is
-    if any(counts.values()):
-        token = max(counts, key=lambda word: counts[word], default="")
-    else:
-        token = ""
-
+    del counts[""]  # an empty cell is NULL only where nothing else is
+    token = next((word for word, _ in counts.most_common(1)), "")
     empty_is_null = "" in words and not token
-    if raw.empty_is_text:
-        known = set(words)
-    else:
-        known = {*words, ""}
-
-    columns, unsure, empty, others = [], [], [], []
-    for column, name in zip(raw.columns, names, strict=True):
-        cleaned, doubt = _null_words_of(column, token, known, empty_is_null)
-        columns.append(cleaned)
-        if doubt:
-            unsure.append(name)
-
-        left = {cell for cell in cleaned if type(cell) is str and cell in words}
-        if "" in left:
-            empty.append(name)
-        if left - {""}:
-            others.append(name)
-
-    return tuple(columns), [
-        *null_notes(token, unsure),
-        *left_notes(empty, others),
+    known = set(words) if raw.empty_is_text else {*words, ""}
+    cleaned = [
+        _null_words_of(column, token, known, empty_is_null) for column in raw.columns
     ]
+    columns = [column for column, _ in cleaned]
+    left = [
+        {cell for cell in column if type(cell) is str and cell in words}
+        for column in columns
+    ]
+    unsure = [name for name, (_, doubt) in zip(names, cleaned, strict=True) if doubt]
+    empty = [name for name, some in zip(names, left, strict=True) if "" in some]
+    others = [name for name, some in zip(names, left, strict=True) if some - {""}]
+    notes = [*null_notes(token, unsure), *left_notes(empty, others)]
+    return tuple(columns), notes
 
 
 def _null_words_of(
@@ -110,70 +98,50 @@ def _null_words_of(
 
 def null_notes(token: str, unsure: Sequence[str]) -> list[str]:
     """What is said of columns in which a text could have been meant."""
-    if not unsure:
-        return []
-
-    if token:
-        word = f"the text {token}"
-    else:
-        word = "the empty text"
-
-    return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
+    word = f"the text {token}" if token else "the empty text"
+    note = f"NULL and {word} look the same in {listing(unsure)}; shown as null"
+    return [note] if unsure else []
 
 
 def left_notes(empty: Sequence[str], others: Sequence[str]) -> list[str]:
     """Where one word is NULL in the table, an empty cell or another such word was taken
     for a text.
     """
-    if empty:
-        notes = [
-            f"an empty cell in {listing(empty)} may stand for NULL; shown as empty text"
-        ]
-    else:
-        notes = []
+    notes = {
+        f"an empty cell in {listing(empty)} may stand for NULL; shown as empty text": empty,
+        f"a word for nothing (None, NULL, …) in {listing(others)} may stand for "
+        "NULL; shown as text": others,
+    }
+    return [note for note, names in notes.items() if names]
 
-    if others:
-        notes.append(
-            f"a word for nothing (None, NULL, …) in {listing(others)} may stand for "
-            "NULL; shown as text"
-        )
 
-    return notes
+_RULES = (
+    strings.temporal,
+    strings.numbers,
+    strings.grouped_numbers,
+    strings.booleans,
+)
 
 
 def _is_typed(values: Sequence[str | None]) -> bool:
-    return any(
-        rule(values)
-        for rule in (
-            strings.temporal,
-            strings.numbers,
-            strings.grouped_numbers,
-            strings.booleans,
-        )
-    )
+    return any(rule(values) for rule in _RULES)
 
 
 def all_text(raw: Raw) -> bool:
     """Whether the server turned everything into text: no cell of another kind, and not
     text alone.
     """
-    if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
-        raw = replace(
-            raw,
-            columns=tuple(column.slice(0, 200).to_pylist() for column in raw.columns),
-        )
+    columns = raw.columns
+    if any(isinstance(column, pa.ChunkedArray) for column in columns):
+        columns = [column.slice(0, 200).to_pylist() for column in columns]
 
-    cells = [cell for column in raw.columns for cell in column[:200]]
-    if (
-        len(raw.columns) < 2
-        or not cells
-        or not all(type(cell) is str for cell in cells)
-    ):
+    kinds = {type(cell) for column in columns for cell in column[:200]}
+    if len(columns) < 2 or kinds != {str}:
         return False
 
     return any(
         strings.numbers([c for c in column if c not in NULL_WORDS])
-        for column in raw.columns
+        for column in columns
     )
 
 
@@ -189,12 +157,8 @@ def suspect_null_words(raw: Raw, names: Sequence[str]) -> list[str]:
         for column, name in zip(raw.columns, names, strict=True)
         if _has_null_word(column)
     ]
-    if hit:
-        return [
-            f"a text None or NULL in {listing(hit)} may be how the server writes NULL"
-        ]
-
-    return []
+    note = f"a text None or NULL in {listing(hit)} may be how the server writes NULL"
+    return [note] if hit else []
 
 
 def _has_null(column: Cells) -> bool:
@@ -233,13 +197,10 @@ def find_losses(columns: Sequence[Cells], names: Sequence[str]) -> list[str]:
     """One sentence for each kind of loss."""
     notes = []
     texts = [_texts(column) for column in columns]
-    if sum(map(len, texts)) <= _SAMPLE:
-        few = "\0".join([text for column in texts for text in column])
-    else:
-        few = None
-
+    is_small = sum(map(len, texts)) <= _SAMPLE
+    few = "\0".join(itertools.chain.from_iterable(texts if is_small else ()))
     for marks, test, sentence in _SIGNS:
-        if few is not None and marks and not any(mark in few for mark in marks):
+        if is_small and not any(mark in few for mark in marks):
             continue
 
         hit = [name for found, name in zip(texts, names, strict=True) if test(found)]
@@ -280,10 +241,6 @@ def _placeholders(texts: Sequence[str]) -> bool:
     )
 
 
-def _has_replacement_marks(texts: Sequence[str]) -> bool:
-    return any("\ufffd" in text for text in texts)
-
-
 def _has_byte_escapes(texts: Sequence[str]) -> bool:
     r"""DuckDB writes bytes as text with `\x00` for those that are no letters."""
     return bool(texts) and all(
@@ -293,11 +250,8 @@ def _has_byte_escapes(texts: Sequence[str]) -> bool:
 
 def _base64(texts: Sequence[str]) -> bool:
     """Base64 of bytes that are no text; short plain words that happen to fit are not."""
-    if not texts or not all(
-        text and _BASE64.fullmatch(text) for text in texts[:_SAMPLE]
-    ):
-        return False
-    return any(_binary(text) for text in texts[:20])
+    fits = all(text and _BASE64.fullmatch(text) for text in texts[:_SAMPLE])
+    return fits and any(map(_binary, texts[:20]))
 
 
 def _binary(text: str) -> bool:
@@ -306,9 +260,8 @@ def _binary(text: str) -> bool:
     except (binascii.Error, ValueError):
         return False
 
-    return any(byte < 9 for byte in data) and (
-        "=" in text or "/" in text or "+" in text or len(text) >= 16
-    )
+    is_marked = len(text) >= 16 or not {"=", "/", "+"}.isdisjoint(text)
+    return is_marked and any(byte < 9 for byte in data)
 
 
 # Of what some text must hold a piece for the sign to be there, the test of a column's
@@ -321,7 +274,7 @@ _SIGNS: tuple[tuple[Sequence[str], Callable[[Sequence[str]], bool], str], ...] =
     ),
     (
         "\ufffd",
-        _has_replacement_marks,
+        lambda texts: any("\ufffd" in text for text in texts),
         "{} has characters that were lost on the way (\ufffd), as when bytes are sent as text",
     ),
     (
@@ -330,7 +283,7 @@ _SIGNS: tuple[tuple[Sequence[str], Callable[[Sequence[str]], bool], str], ...] =
         r"{} looks like bytes written as text with \x escapes, kept as text",
     ),
     (
-        "",
+        ("",),
         _base64,
         "{} looks like binary data in base64, kept as text; an empty value may have come as null",
     ),

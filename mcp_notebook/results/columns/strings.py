@@ -32,6 +32,11 @@ def map_present(read: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
     return [None if value is None else read(value) for value in values]
 
 
+def hold_only(values: Iterable[Any], kind: type) -> bool:
+    """Whether all values are exactly of one type, or NULL."""
+    return set(map(type, values)) <= {kind, type(None)}
+
+
 def integers(values: Sequence[int | None]) -> tuple[pa.Array, str]:
     """Integers of any size, exact: int64, uint64, decimal128(38, 0), decimal256(76, 0),
     beyond that text.
@@ -100,6 +105,7 @@ _STAMP = re.compile(
     re.ASCII,
 )
 _NANOSECONDS = re.compile(r"\.\d{7}", re.ASCII)
+_BEYOND_MICROSECONDS = re.compile(r"\.\d{6}(\d{1,3})", re.ASCII)
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?", re.ASCII)
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\dT00:00:00(?:\.0{3,6})?Z", re.ASCII)
 _NODE = re.compile(r"[+-]?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
@@ -111,7 +117,7 @@ _GROUPED = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
 _SPECIAL = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"}
 _NUMBER_STARTS = frozenset("-+0123456789nNiI")
 _LONGEST_INTEGER = 38
-_FLAGS = ({"true", "false"}, {"t", "f"})
+_FLAGS = ({"true", "false"}, {"true"}, {"false"}, {"t", "f"})
 CODE_NAME = re.compile(
     r"(?:^|[_\W])(?:zip|zipcode|postal|postcode|plz|phone|telephone|tel|fax|mobile|msisdn|sku"
     r"|isbn|issn|ean|gtin|upc|iban"
@@ -141,11 +147,7 @@ def _repeat_pattern(pattern: re.Pattern[str]) -> re.Pattern[str]:
 
 def _all_match(pattern: re.Pattern[str], values: Sequence[str | None]) -> bool:
     """Whether every text is of the pattern, in one call: several times as fast as a call each."""
-    if None in values:
-        present = [value for value in values if value is not None]
-    else:
-        present = values
-
+    present = [v for v in values if v is not None] if None in values else values
     if not present or not pattern.fullmatch(present[0] or ""):
         return not present
 
@@ -160,15 +162,8 @@ def temporal(values: Sequence[str | None]) -> Typed | None:
     """Dates, timestamps or times of day, when every value is strict ISO; None when any is not."""
     first = next((value for value in values if value is not None), "")
     if _TIME.fullmatch(first):
-        if _all_match(_TIME, values):
-            found = times(values)
-        else:
-            found = None
-
+        found = times(values) if _all_match(_TIME, values) else None
         return found and Typed(found)
-
-    if len(first) < 10 or first[4:5] != "-":
-        return None
     if _DATE.fullmatch(first):
         return _dates(values)
     if _STAMP.fullmatch(first):
@@ -182,14 +177,11 @@ def _dates(values: Sequence[str | None]) -> Typed | None:
         return None
 
     try:
-        return Typed(
-            pa.array(
-                map_present(dt.date.fromisoformat, values),
-                pa.date32(),
-            )
-        )
+        days = map_present(dt.date.fromisoformat, values)
     except ValueError:
         return None
+
+    return Typed(pa.array(days, pa.date32()))
 
 
 def _midnights(values: Sequence[str | None]) -> Typed | None:
@@ -205,78 +197,28 @@ def _midnights(values: Sequence[str | None]) -> Typed | None:
 
 def _stamps(values: Sequence[str | None]) -> Typed | None:
     plain = _all_match(_PLAIN_STAMP, values)
-    if plain:
-        parsed = _parse_timestamps(values)
-    else:
-        parsed = _match_timestamps(values)
-
-    if parsed is None:
+    try:
+        parsed = map_present(dt.datetime.fromisoformat if plain else _stamp, values)
+    except ValueError:  # of another form, or on no calendar
         return None
 
     zones = {stamp.utcoffset() for stamp in parsed if stamp is not None}
     if None in zones and len(zones) > 1:
         return None
 
-    if plain:
-        finest = 6
+    zone = None if zones == {None} else "UTC"
+    if not plain and any(map(_NANOSECONDS.search, filter(None, values))):
+        array = _nanoseconds(values, parsed, pa.timestamp("ns", zone))
     else:
-        finest = max(
-            len(match[3] or "")
-            for value in values
-            if value and (match := _STAMP.fullmatch(value))
-        )
-
-    if finest <= 6:
-        unit = "us"
-    else:
-        unit = "ns"
-
-    if zones == {None}:
-        kind = pa.timestamp(unit)
-    else:
-        kind = pa.timestamp(unit, "UTC")
-
-    if unit == "ns":
-        array = _nanoseconds(values, parsed, kind)
-    else:
-        array = pa.array(
-            parsed if zones == {None} else [_utc(value) for value in parsed], kind
-        )
+        instants = map_present(to_utc, parsed) if zone else parsed
+        array = pa.array(instants, pa.timestamp("us", zone))
 
     return array and Typed(array, _stamp_note(values, zones))
 
 
-def _parse_timestamps(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
-    """Timestamps that Python reads as they are; None when one is on no calendar."""
-    try:
-        return map_present(dt.datetime.fromisoformat, values)
-    except ValueError:
-        return None
-
-
-def _match_timestamps(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
-    """Timestamps of every form; None when one is none."""
-    parsed: list[dt.datetime | None] = []
-    for value in values:
-        if value is None:
-            match = None
-        else:
-            match = _STAMP.fullmatch(value)
-
-        stamp = match and _stamp(match)
-        if value is not None and stamp is None:
-            return None
-
-        parsed.append(stamp)
-
-    return parsed
-
-
 def _stamp_note(values: Sequence[str | None], zones: set[dt.timedelta | None]) -> str:
-    if zones - {None, dt.timedelta(0)}:
-        shifted = "is shown in UTC (sent with other offsets)"
-    else:
-        shifted = ""
+    is_shifted = zones - {None, dt.timedelta(0)}
+    shifted = "is shown in UTC (sent with other offsets)" if is_shifted else ""
     return node_note(values) or shifted
 
 
@@ -291,23 +233,18 @@ def node_note(values: Sequence[str | None]) -> str:
     )
 
 
-def _stamp(match: re.Match[str]) -> dt.datetime | None:
-    day, clock, fraction, zone = match.groups()
-    zone = (zone or "").strip()
-    if zone in ("Z", "UTC"):
-        offset = "+00:00"
-    else:
-        offset = zone
+def _stamp(text: str) -> dt.datetime:
+    """A timestamp of any form, to the microsecond; raises ValueError."""
+    match = _STAMP.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
 
-    if len(clock) == 5:
-        clock = f"{clock}:00"  # many a program writes no seconds
-
-    try:
-        return dt.datetime.fromisoformat(
-            f"{day}T{clock}.{(fraction or '0')[:6].ljust(6, '0')}{offset}"
-        )
-    except ValueError:
-        return None
+    day, clock, fraction, zone = match.groups("")
+    offset = zone.strip().replace("UTC", "Z")
+    clock = clock if len(clock) > 5 else f"{clock}:00"  # many a program writes none
+    return dt.datetime.fromisoformat(
+        f"{day}T{clock}.{fraction[:6].ljust(6, '0')}{offset}"
+    )
 
 
 def to_utc(value: dt.datetime) -> dt.datetime:
@@ -316,12 +253,6 @@ def to_utc(value: dt.datetime) -> dt.datetime:
         return value.astimezone(dt.UTC)
     except OverflowError:
         return value.replace(tzinfo=dt.UTC)
-
-
-def _utc(value: dt.datetime | None) -> dt.datetime | None:
-    if value is None or value.tzinfo is None:
-        return value
-    return to_utc(value)
 
 
 def _nanoseconds(
@@ -337,14 +268,11 @@ def _nanoseconds(
             counts.append(None)
             continue
 
-        if stamp.tzinfo:
-            whole = to_utc(stamp).replace(tzinfo=None)
-        else:
-            whole = stamp
-
-        match = _STAMP.fullmatch(text)
-        rest = int(((match[3] if match else None) or "").ljust(9, "0")[6:])
-        counts.append(((whole - epoch) // dt.timedelta(microseconds=1)) * 1000 + rest)
+        whole = to_utc(stamp).replace(tzinfo=None) if stamp.tzinfo else stamp
+        rest = _BEYOND_MICROSECONDS.search(text)
+        nanoseconds = int(rest[1].ljust(3, "0")) if rest else 0
+        microseconds = (whole - epoch) // dt.timedelta(microseconds=1)
+        counts.append(microseconds * 1000 + nanoseconds)
 
     try:
         return pa.array(counts, pa.int64()).cast(kind)
@@ -355,10 +283,7 @@ def _nanoseconds(
 def times(values: Sequence[str | None]) -> pa.Array | None:
     """Times of day, when every value is HH:MM:SS[.ffffff]; None when any is not."""
     try:
-        return pa.array(
-            map_present(dt.time.fromisoformat, values),
-            pa.time64("us"),
-        )
+        return pa.array(map_present(dt.time.fromisoformat, values), pa.time64("us"))
     except (ValueError, pa.ArrowInvalid):
         return None
 
@@ -412,15 +337,10 @@ def grouped_numbers(values: Sequence[str | None]) -> Typed | None:
         return None
 
     found = numbers(map_present(lambda text: text.replace(",", ""), values))
-    fraction = any("." in value for value in present)
-    if fraction:
-        doubt = "; fractions may be rounded"
-    else:
-        doubt = ""
-
-    return found and Typed(
-        found.array, f"was written with commas between thousands{doubt}"
-    )
+    has_fraction = any("." in value for value in present)
+    doubt = "; fractions may be rounded" if has_fraction else ""
+    note = f"was written with commas between thousands{doubt}"
+    return found and Typed(found.array, note)
 
 
 def _fractions(
@@ -467,30 +387,26 @@ def booleans(values: Sequence[str | None]) -> Typed | None:
     letter column needs both.
     """
     found = {value.lower() for value in values if value is not None}
-    for pair in _FLAGS:
-        if found and found <= pair and (len(found) == 2 or "true" in pair):
-            return Typed(
-                pa.array(
-                    map_present(lambda text: text[0] in "tT", values),
-                    pa.bool_(),
-                )
-            )
+    if found not in _FLAGS:
+        return None
 
-    return None
+    flags = map_present(lambda text: text[0] in "tT", values)
+    return Typed(pa.array(flags, pa.bool_()))
 
 
 def as_text(value: Any) -> str | None:
     """A scalar's text, None for NULL."""
-    if value is None:
-        return None
-    if type(value) is str:
-        return value
-    return str(value)
+    return None if value is None else str(value)
 
 
 def is_number(text: str) -> bool:
     """Whether a text is a plain number."""
     return bool(_FLOAT.fullmatch(text)) or text.lower() in _SPECIAL
+
+
+def is_value(text: str) -> bool:
+    """Whether a text is a number, an ISO date or a timestamp."""
+    return is_number(text) or is_temporal(text)
 
 
 def is_plain(text: str) -> bool:

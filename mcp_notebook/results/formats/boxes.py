@@ -324,7 +324,7 @@ def _without_dots(header: _Header, rows: Rows) -> tuple[_Header, Rows, str]:
     kept_columns = [
         number
         for number, name in enumerate(header.names)
-        if name != "…" or not _is_column_of_dots(kept, number)
+        if name != "…" or not all(row[number] in ("…", "") for row in kept)
     ]
     if len(kept_columns) == len(header.names):
         return header, kept, cut
@@ -347,10 +347,6 @@ def _pick(row: Sequence[str], numbers: Sequence[int]) -> list[str]:
 
 def _is_row_of_dots(row: Sequence[str]) -> bool:
     return bool(row) and all(cell in _DOTS for cell in row)
-
-
-def _is_column_of_dots(rows: Rows, number: int) -> bool:
-    return all(row[number] in ("…", "") for row in rows)
 
 
 # --- the table, and what drawing may have changed
@@ -413,17 +409,15 @@ def _note_single_column(raw: Raw, header: _Header, rows: Rows) -> Raw:
 
 def _note_cut_values(raw: Raw, header: _Header) -> Raw:
     columns = zip(header.names, raw.columns, strict=True)
-    cut = [name for name, column in columns if _has_cut_value(column)]
+    cut = [
+        name for name, column in columns if any(cell.endswith("…") for cell in column)
+    ]
     if not cut:
         return raw
 
     note = f"long values in {listing(cut)} are cut where they end with …"
 
     return raw.with_note(note, approximate=True)
-
-
-def _has_cut_value(column: Sequence[str]) -> bool:
-    return any(cell.endswith("…") for cell in column)
 
 
 def _note_rounded(raw: Raw, header: _Header) -> Raw:

@@ -307,7 +307,7 @@ def _doubt_in(
     if csv_records.has_typed_column(rows):
         return ""
 
-    is_spaced = delimiter == "," and _is_list_of_words(names)
+    is_spaced = delimiter == "," and all(name.startswith(" ") for name in names[1:])
     # Prose has no tabs, seldom quotes around a word, and seldom two lines of three words
     # between commas.
     is_large = len(names) > 2 and len(rows) > 1
@@ -316,11 +316,6 @@ def _doubt_in(
         return ""
 
     return "nothing but commas speaks for data"
-
-
-def _is_list_of_words(names: Sequence[str]) -> bool:
-    """Whether a blank follows each comma, as in prose."""
-    return all(name.startswith(" ") for name in names[1:])
 
 
 def _are_identifiers(names: Sequence[str]) -> bool:

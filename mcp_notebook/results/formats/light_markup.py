@@ -421,11 +421,11 @@ def _read_asciidoc_rows(lines: Sequence[str], at: int) -> tuple[Rows, int]:
     """Rows of `|1 |x` between two lines of `|===`."""
     ends = (n + 1 for n in range(at + 1, len(lines)) if _is_asciidoc_rule(lines[n]))
     end = next(ends, 0)
-    rows: Rows = []
-
-    for line in lines[at + 1 : end - 1]:
-        if "|" in line:
-            rows.append(list(map(_plain_asciidoc_cell, line.split("|")[1:])))
+    rows: Rows = [
+        list(map(_plain_asciidoc_cell, line.split("|")[1:]))
+        for line in lines[at + 1 : end - 1]
+        if "|" in line
+    ]
 
     return rows, end
 

@@ -181,7 +181,7 @@ def _read_levels(block: _Block) -> Raw | None:
 
     names, ends = _find_columns(block.header, levels.body, levels.width)
     rows = _cut_rows(levels.body, ends, levels.width)
-    if not names or rows is None or any(map(_is_value, names)):
+    if not names or rows is None or any(map(strings.is_value, names)):
         return None
 
     labels = json_headings.name_levels(levels.names, names)
@@ -200,21 +200,20 @@ def _find_levels(header: str, body: Sequence[str]) -> _Levels | None:
     blank = [at for at in range(room) if _is_blank_at(rows, at)]
     gaps = [at for at in blank if at - 1 not in blank]
     starts = [0, *(at + 1 for at in blank if at + 1 not in blank)]
-    starts = [at for at in starts if at < (gaps[-1] if gaps else 0)]
+    edge = max(gaps, default=0)
+    starts = [at for at in starts if at < edge]
     # a label that stands for several rows is what tells levels from columns
     is_sparse = any(not line[:1].strip() for line in rows)
     if len(starts) < 2 or not (named or is_sparse):
         return None
 
-    labels: list[str | None] = [None] * len(starts)
-    if named:
-        edges = [*starts[1:], len(body[0])]
-        pairs = zip(starts, edges, strict=True)
-        labels = [body[0][start:end].strip() or None for start, end in pairs]
-        if None in labels:
-            return None
+    names = body[0] if named else ""
+    pairs = zip(starts, [*starts[1:], None], strict=True)
+    labels = [names[start:end].strip() or None for start, end in pairs]
+    if named and None in labels:
+        return None
 
-    return _Levels(labels, starts, gaps[-1], rows)
+    return _Levels(labels, starts, edge, rows)
 
 
 def _fill_labels(levels: _Levels) -> list[list[str]]:
@@ -272,7 +271,7 @@ def _read_one_header(block: _Block) -> Raw | str:
     names, ends = _find_columns(block.header, body, width)
     if len(names) + bool(width) < 2:
         return "one column without an index is prose"
-    if any(map(_is_value, names)):
+    if any(map(strings.is_value, names)):
         return "its names are values"
 
     rows = _cut_rows(body, ends, width)
@@ -306,10 +305,6 @@ def _build_indexed_table(
 
 def _has_typed_column(rows: Sequence[Sequence[str]]) -> bool:
     return any(map(_is_typed, zip(*rows, strict=True)))
-
-
-def _is_value(text: str) -> bool:
-    return strings.is_number(text) or strings.is_temporal(text)
 
 
 def _cut_rows(

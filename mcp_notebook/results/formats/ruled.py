@@ -79,10 +79,8 @@ def _read_columns(
 
 def _find_rule(lines: Sequence[str]) -> int:
     """The number of the first line that rules off the one above it, 0 for none."""
-    for number, (above, line) in enumerate(itertools.pairwise(lines), start=1):
-        if _is_rule(line, above):
-            return number
-    return 0
+    pairs = enumerate(itertools.pairwise(lines), start=1)
+    return next((at for at, (above, line) in pairs if _is_rule(line, above)), 0)
 
 
 def _is_rule(line: str, above: str) -> bool:
@@ -281,10 +279,8 @@ def _read_barred(header: str, body: list[str]) -> Raw | str:
 
 def _read_listed(header: str, body: list[str]) -> Raw | str:
     """`a, b` or tabs above a rule."""
-    for separator in ("\t", ", ", ";", ","):
-        if separator in header:
-            return _read_separated(header, body, separator)
-    return ""
+    found = [separator for separator in ("\t", ", ", ";", ",") if separator in header]
+    return _read_separated(header, body, found[0]) if found else ""
 
 
 def _read_separated(header: str, body: list[str], separator: str) -> Raw | str:

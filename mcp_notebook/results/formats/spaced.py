@@ -227,7 +227,7 @@ def _read_block(body: Sequence[str]) -> Raw | str:
     if len(spans) < 2:
         return "no place where every line is blank"
 
-    names, *rows = [_cut_at_spans(line, spans) for line in body]
+    names, *rows = [[line[begin:end].strip() for begin, end in spans] for line in body]
     if not all(map(_may_be_name, names)):
         return "no names above its columns"
     if not any(map(_is_typed, zip(*rows, strict=True))):
@@ -240,10 +240,6 @@ def _read_block(body: Sequence[str]) -> Raw | str:
     )
 
     return raw.with_note(note, approximate=True)
-
-
-def _cut_at_spans(line: str, spans: Sequence[Span]) -> list[str]:
-    return [line[begin:end].strip() for begin, end in spans]
 
 
 def _may_be_name(name: str) -> bool:

@@ -148,7 +148,7 @@ def _read_html_table(table: Sequence[HtmlRow]) -> Raw | None:
     if not rows or len({len(row) for row in rows}) != 1:
         return None
 
-    headers = [row for row in rows if _is_header_row(row)]
+    headers = [row for row in rows if all(cell.is_header for cell in row)]
     if not headers:
         return _read_headless_html(rows)
 
@@ -184,10 +184,6 @@ def _join_headers(headers: Sequence[HtmlRow]) -> list[str]:
         names.append(" / ".join(dict.fromkeys(part for part in parts if part)))
 
     return names
-
-
-def _is_header_row(row: HtmlRow) -> bool:
-    return all(cell.is_header for cell in row)
 
 
 def _read_headless_html(rows: Sequence[HtmlRow]) -> Raw | None:

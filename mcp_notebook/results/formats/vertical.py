@@ -160,13 +160,9 @@ def _strip_padding(
         rows = unquoted.strip_blanks(rows)
 
     if _are_aligned(chunk, names):
-        rows = [_strip_left(row) for row in rows]
+        rows = [[value.lstrip(" ") for value in row] for row in rows]
 
     return rows
-
-
-def _strip_left(row: Sequence[str]) -> list[str]:
-    return [value.lstrip(" ") for value in row]
 
 
 def _find_field(text: str) -> Field:

@@ -330,11 +330,10 @@ def _has_all_nulls(found: pa.Table, lines: bytes, colon: bytes) -> bool:
         in_strings = lines.count(b"\\" + written)
         return lines.count(written) - in_strings == sum(nulls.values())
 
-    for name, count in nulls.items():
-        if lines.count(b'"' + name.encode() + written) != count:
-            return False
-
-    return True
+    return all(
+        lines.count(b'"' + name.encode() + written) == count
+        for name, count in nulls.items()
+    )
 
 
 def read_floats(digits: pa.ChunkedArray) -> pa.ChunkedArray | None:

@@ -5,7 +5,7 @@ come without any.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ _LIST_KEYS = tuple(
     "metadata keys attributes fieldnames field_names columnheaders labels manifest "
     "description columns_info fieldinfo".split()
 )
+_RANKS = {key: rank for rank, key in enumerate(_LIST_KEYS)}
 _TYPE_LISTS = frozenset(
     "columntypes column_types types datatypes data_types dtypes field_types "
     "col_types".split()
@@ -35,6 +36,8 @@ _TYPE_LISTS = frozenset(
 # Words on a column, for a reader.
 _DESCRIPTIONS = frozenset("description comment remarks note doc unit units".split())
 # What goes with a type in the protocols of databases, and says nothing of the values.
+# where a column is from, by a word, and the parts of a record
+_KIND_OF_PLACE = {"table": str, "schema": str, "database": str, "fields": list}
 _OF_TYPE = frozenset(
     "nullable mode datatypeid datatypesize datatypemodifier tableid columnid format "
     "scale precision length fields typeoid type_oid oid table schema database "
@@ -58,9 +61,8 @@ class Columns(NamedTuple):
 
 def holds_only(value: Any, *kinds: type) -> bool:
     """Whether a list or tuple is not empty and its items are exactly of these types."""
-    if type(value) not in (list, tuple):
-        return False
-    return bool(value) and set(map(type, value)) <= set(kinds)
+    found = set(map(type, value)) if type(value) in (list, tuple) else None
+    return bool(found) and found <= set(kinds)
 
 
 # --- finding the columns in an envelope
@@ -85,14 +87,10 @@ def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
         if columns is not None:
             yield _declare_types(columns._replace(sources=(sub,)), types)
 
-    if depth >= _MAX_DEPTH:
-        return
-
-    for key, sub in ranked:
-        if type(sub) is not dict:
-            continue
-
-        if _lists_columns(key) and (columns := _read_mapping(sub)) is not None:
+    inner = [item for item in ranked if type(item[1]) is dict]
+    for key, sub in inner if depth < _MAX_DEPTH else ():
+        columns = _read_mapping(sub) if _lists_columns(key) else None
+        if columns is not None:
             yield columns._replace(sources=(sub,))
 
         yield from candidates(sub, depth + 1)
@@ -103,17 +101,13 @@ def _lists_columns(key: Any) -> bool:
 
 
 def _rank(key: Any) -> int:
-    lowered = str(key).lower()
-    if lowered in _LIST_KEYS:
-        return _LIST_KEYS.index(lowered)
-    return len(_LIST_KEYS)
+    return _RANKS.get(str(key).lower(), len(_RANKS))
 
 
 def _types_beside(value: Mapping[str, Any]) -> Any:
-    for key, sub in value.items():
-        if str(key).lower() in _TYPE_LISTS:
-            return sub
-    return None
+    return next(
+        (sub for key, sub in value.items() if str(key).lower() in _TYPE_LISTS), None
+    )
 
 
 def _read_columns(value: Any, *, sure: bool) -> Columns | None:
@@ -123,16 +117,10 @@ def _read_columns(value: Any, *, sure: bool) -> Columns | None:
 
     if holds_only(value, dict):
         names, kinds = zip(*map(_read_column, value), strict=True)
-        if None in names:
-            return None
-
-        return Columns(names, kinds, sure)
+        return None if None in names else Columns(names, kinds, sure)
 
     may_be_pairs = sure and holds_only(value, list, tuple)
-    if may_be_pairs:
-        return _read_pairs(value)
-
-    return None
+    return _read_pairs(value) if may_be_pairs else None
 
 
 def _read_column(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -144,37 +132,23 @@ def _read_column(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
     if type(oid) is int and oid in declared.POSTGRES_OIDS:
         return name, declared.POSTGRES_OIDS[oid]
 
-    kind = _first_text(map(lowered.get, _TYPE_KEYS))
-    if type(lowered.get("type")) is dict:
-        inner = _first_text(lowered["type"].values())
-        if inner is None:
-            kind = kind
-        else:
-            kind = inner
-
-    return name, kind
+    kind = lowered.get("type")
+    inner = kind.values() if type(kind) is dict else ()
+    return name, _first_text([*inner, *map(lowered.get, _TYPE_KEYS)])
 
 
-def _first_text(values: Any) -> str | None:
+def _first_text(values: Iterable[Any]) -> str | None:
     return next((value for value in values if type(value) is str), None)
 
 
 def _read_pairs(value: Sequence[Any]) -> Columns | None:
     """`[["id", "INTEGER"], ["name", "TEXT"]]`, and a driver's `description`."""
-    names: list[str] = []
-    kinds: list[str | None] = []
-    for item in value:
-        match item:
-            case [str() as name, str() as kind, *_]:
-                names.append(name)
-                kinds.append(kind)
-            case [str() as name, *_]:
-                names.append(name)
-                kinds.append(None)
-            case _:
-                return None
+    if not all(item and type(item[0]) is str for item in value):
+        return None
 
-    return Columns(tuple(names), tuple(kinds), sure=True)
+    names = tuple(item[0] for item in value)
+    kinds = tuple(_first_text(item[1:2]) for item in value)
+    return Columns(names, kinds, sure=True)
 
 
 def _read_mapping(value: Mapping[str, Any]) -> Columns | None:
@@ -205,26 +179,20 @@ def take_columns(raw: Raw, columns: Columns) -> Raw:
     """
     others: dict[str, None] = {}
     for source in columns.sources:
-        if not holds_only(source, dict):
-            # what a pair has beside its name and type is left for the text
-            if not holds_only(source, list, tuple) or not any(map(_has_more, source)):
-                raw = raw.mark_taken(source)
+        # what a pair has beside its name and type is left for the text
+        are_pairs = holds_only(source, list, tuple)
+        are_objects = holds_only(source, dict)
+        if not are_objects and not (are_pairs and any(map(_has_more, source))):
+            raw = raw.mark_taken(source)
 
-            continue
-
-        for item in source:
+        for item in source if are_objects else ():
             about = [key for key, sub in item.items() if _describes(key, sub)]
-            raw = (
-                raw.mark_taken(item, *(item.keys() - about))
-                if about
-                else raw.mark_taken(item)
-            )
+            own = item.keys() - about if about else ()  # none named: all of it
+            raw = raw.mark_taken(item, *own)
             others.update(dict.fromkeys(_say_more(item)))
 
-    if others:
-        raw = raw.with_note(note_beside(others, "the description of the columns"))
-
-    return raw
+    note = note_beside(others, "the description of the columns") if others else ""
+    return raw.with_note(note) if note else raw
 
 
 def _has_more(pair: Sequence[Any]) -> bool:
@@ -239,14 +207,29 @@ def _describes(key: str, value: Any) -> bool:
 
 def _say_more(item: Mapping[str, Any]) -> list[str]:
     """The keys of a column's description that the table says nothing of."""
-    known = {*_NAME_KEYS, *(key.lower() for key in _TYPE_KEYS), *_OF_TYPE}
-    return [
-        key
-        for key, sub in item.items()
-        if key.lower() not in known
-        and not _describes(key, sub)
-        and sub not in (None, "", [], {})
-    ]
+    name, kind = _read_column(item)
+    names = {key.lower() for key in _NAME_KEYS}
+    kinds = {key.lower() for key in _TYPE_KEYS}
+    said = []
+    for key, sub in item.items():
+        if sub in (None, "", [], {}) or _describes(key, sub):
+            continue
+        # a second name that is another word, a type that is none
+        if key.lower() in names and _letters(sub) == _letters(name):
+            continue
+        if key.lower() in kinds and (kind is not None or type(sub) is str):
+            continue
+        if key.lower() in _OF_TYPE and type(sub) is _KIND_OF_PLACE.get(key, type(sub)):
+            continue
+
+        said.append(key)
+
+    return said
+
+
+def _letters(value: Any) -> str:
+    """A name without what spellings differ in: `Order ID` is `order_id`."""
+    return "".join(filter(str.isalnum, str(value))).casefold()
 
 
 # --- names and rows together
@@ -254,27 +237,16 @@ def _say_more(item: Mapping[str, Any]) -> list[str]:
 
 def pair(columns: Columns, rows: Sequence[Any], path: str) -> Raw | None:
     """Names and rows that fit each other as one table; None when they do not."""
-    if not rows:
-        if columns.sure:
-            return _read_rows(columns, [], path)
-        return None
-
+    width = len(columns.names)
     if holds_only(rows, dict):
         return _pair_records(columns, rows, path)
-    if not holds_only(rows, list, tuple):
+    if rows and not holds_only(rows, list, tuple):
         return None
+    if rows and set(map(len, rows)) == {width}:
+        raw = _read_rows(columns, _cells_of(rows), path)
+        return _drop_repeated_names(raw) if width > 1 else raw
 
-    width = len(columns.names)
-    if any(len(row) != width for row in rows):
-        if columns.sure:
-            return _pair_ragged(columns, rows, path)
-        return None
-
-    raw = _read_rows(columns, _cells_of(rows), path)
-    if width > 1:
-        return _drop_repeated_names(raw)
-
-    return raw
+    return _pair_ragged(columns, rows, path) if columns.sure else None
 
 
 def _read_rows(columns: Columns, rows: Sequence[Sequence[Any]], path: str) -> Raw:
@@ -300,6 +272,8 @@ def _pair_ragged(
 
     short = sum(len(row) < width for row in rows)
     filled = [[*row, *[None] * (width - len(row))] for row in rows]
+    if not short:
+        return _read_rows(columns, filled, path)
     return _read_rows(columns, filled, path).with_note(
         f"{short} rows had fewer cells than columns; filled with null at their end",
         approximate=True,
@@ -348,26 +322,17 @@ def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
     name beside their types (ClickHouse's `JSONColumnsWithMetadata`).
     """
     for key, columns in value.items():
-        if type(columns) is dict:
-            lists = list(columns.values())
-        else:
-            lists = []
-
+        lists = tuple(columns.values()) if type(columns) is dict else ()
         if not holds_only(lists, list) or len(set(map(len, lists))) > 1:
             continue
 
-        others = {name: sub for name, sub in value.items() if name != key}
-        for found in candidates(others):
-            if not found.sure or list(found.names) != list(columns):
-                continue
-            raw = Raw(
-                found.names,
-                tuple(lists),
-                len(lists[0]),
-                declared=found.declared,
-                path=f"{path}.{key}" if path else key,
-            )
-            return take_columns(raw.mark_taken(columns), found)
+        others = candidates({name: sub for name, sub in value.items() if name != key})
+        for found in others:
+            if found.sure and list(found.names) == list(columns):
+                place = f"{path}.{key}" if path else key
+                kinds = found.declared
+                raw = Raw(found.names, lists, len(lists[0]), declared=kinds, path=place)
+                return take_columns(raw.mark_taken(columns), found)
 
     return None
 
@@ -376,18 +341,13 @@ def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
     """Rows in one key of an object each: BigQuery's `{"f": [{"v": 1}]}`, Neo4j's
     `{"row": [...], "meta": [...]}`.
     """
-    if rows:
-        first = rows[0]
-    else:
-        first = {}
-
+    first = rows[0] if rows else {}
     keys = [key for key in _CELL_KEYS if type(first.get(key)) is list]
-    if not keys or len(first) > 3:
-        return None
-    if not all(type(row.get(keys[0])) is list for row in rows):
+    cells = [row.get(key) for key in keys[:1] for row in rows]
+    if len(first) > 3 or not holds_only(cells, list):
         return None
 
-    return _cells_of([row[keys[0]] for row in rows])
+    return _cells_of(cells)
 
 
 def note_beside_cells(raw: Raw, rows: Sequence[dict[str, Any]]) -> Raw:
@@ -523,8 +483,8 @@ def _differs_below(name: str, cells: Sequence[Any]) -> bool:
     if not kinds or str not in kinds:
         return bool(kinds)
 
-    return kinds == {str} and all(map(_is_value, cells)) and not _is_value(name)
-
-
-def _is_value(text: str) -> bool:
-    return strings.is_number(text) or strings.is_temporal(text)
+    return (
+        kinds == {str}
+        and all(map(strings.is_value, cells))
+        and not strings.is_value(name)
+    )

@@ -49,19 +49,19 @@ def read_wrapped_records(records: Sequence[dict[str, Any]], path: str) -> Raw | 
     if key is None:
         return None
 
-    fields = _keys_in_order(record[key] for record in records)
-    beside = [name for name in _keys_in_order(records) if name not in (key, "cursor")]
+    fields = json_standards.keys_in_order(record[key] for record in records)
+    beside = [
+        name
+        for name in json_standards.keys_in_order(records)
+        if name not in (key, "cursor")
+    ]
     if key == "properties" and all(r.get("type") == "Feature" for r in records):
         beside.remove("type")  # it says of each that it is one
     labels = {name: _free_name(name, fields) for name in beside}
-    flat = []
-    for record in records:
-        row = dict(record[key])
-        for name, label in labels.items():
-            row[label] = record.get(name)
-
-        flat.append(row)
-
+    flat = [
+        record[key] | {label: record.get(name) for name, label in labels.items()}
+        for record in records
+    ]
     # A GraphQL server sends the type ID as a text, and it is one whatever its digits.
     names = [*fields, *labels.values()]
     kinds = tuple("text" if key == "node" and is_id(name) else None for name in names)
@@ -87,10 +87,7 @@ def _wrapping_key(records: Sequence[dict[str, Any]]) -> str | None:
         may_wrap = len(records[0]) > 1 or key == "node"
         if may_wrap and _wraps(records[0], key, beside):
             same = all(_wraps(record, key, beside) for record in records)
-            if same:
-                return key
-
-            return None
+            return key if same else None
 
     return None
 
@@ -99,38 +96,21 @@ def _wraps(record: dict[str, Any], key: str, beside: frozenset[str]) -> bool:
     return type(record.get(key)) is dict and record.keys() - {key} <= beside
 
 
-def _keys_in_order(records: Iterable[Mapping[str, Any]]) -> dict[str, None]:
-    keys: dict[str, None] = {}
-    for record in records:
-        keys.update(dict.fromkeys(record))
-    return keys
-
-
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:
-    count = 2
-    label = name
-    while label in taken:
-        label, count = f"{name}_{count}", count + 1
-    return label
+    numbered = (f"{name}_{count}" for count in itertools.count(2))
+    labels = itertools.chain([name], numbered)
+    return next(label for label in labels if label not in taken)
 
 
 def read_typed_cells(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
     """Records whose every cell is in an object that names its type (DynamoDB)."""
-    for record in records:
-        if not set(map(type, record.values())) <= {dict}:
-            return None
-
-    names = list(_keys_in_order(records))
-    if not names:
+    if not all(set(map(type, record.values())) <= {dict} for record in records):
         return None
 
-    cells = json_standards.undo_rows(
-        [list(map(record.get, names)) for record in records]
-    )
-    if cells is None:
-        return None
-
-    return from_rows(names, cells, path=path)
+    names = list(json_standards.keys_in_order(records))
+    rows = [list(map(record.get, names)) for record in records] if names else []
+    cells = json_standards.undo_rows(rows) if rows else None
+    return None if cells is None else from_rows(names, cells, path=path)
 
 
 def read_names_before_records(value: Sequence[Any], path: str) -> Raw | None:
@@ -138,14 +118,10 @@ def read_names_before_records(value: Sequence[Any], path: str) -> Raw | None:
     names, records = value[0], value[1:]
     if type(names) is not list or not holds_only(names, str):
         return None
-    if not holds_only(records, dict):
-        return None
 
     known = set(names)
-    if not all(record.keys() <= known for record in records):
-        return None
-
-    return from_records(records, names, path=path)
+    fits = holds_only(records, dict) and all(r.keys() <= known for r in records)
+    return from_records(records, names, path=path) if fits else None
 
 
 # --- objects
@@ -155,13 +131,8 @@ def read_sheet(value: Mapping[str, Any], path: str) -> Raw | None:
     """A range of a spreadsheet, `{"range": "A1:B3", "majorDimension": "ROWS", "values":
     [[…]]}`: names come first.
     """
-    match value:
-        case {"range": str(), "values": list([list(), list(), *_])}:
-            cells = value["values"]
-        case _:
-            return None
-
-    if not holds_only(cells, list):
+    cells = value["values"]
+    if type(value["range"]) is not str or not holds_only(cells, list) or len(cells) < 2:
         return None
 
     if value.get("majorDimension") == "COLUMNS":
@@ -192,19 +163,16 @@ def read_split_frame(value: dict[str, Any], path: str) -> Raw | None:
     """pandas' `orient="split"` and `"tight"`: `{"columns": […], "index": […], "data":
     [[…]]}`. The index becomes columns, unless it only counts the rows.
     """
-    match value:
-        case {"columns": list(names), "index": list(index), "data": list(rows)}:
-            pass
-        case _:
-            return None
-
+    names, index, rows = value["columns"], value["index"], value["data"]
+    if not holds_only((names, index, rows), list):
+        return None
     if len(index) != len(rows) or any(len(row) != len(names) for row in rows):
         return None
 
     labels = value.get("index_names") or [None]
     levels = max((len(i) for i in index if type(i) in (list, tuple)), default=1)
     heads = [_join_levels(name) for name in names]
-    if _are_numbers_of_rows(index):
+    if all(type(key) is int and key == at for at, key in enumerate(index)):
         table = from_rows(heads, rows, path=path)
         return table.mark_taken(value, "columns", "index", "data", "column_names")
 
@@ -228,10 +196,6 @@ def _join_levels(name: Any) -> str:
     if type(name) in (list, tuple):
         return " / ".join(str(part) for part in name if part not in ("", None))
     return str(name)
-
-
-def _are_numbers_of_rows(index: Sequence[Any]) -> bool:
-    return all(type(key) is int and key == at for at, key in enumerate(index))
 
 
 def read_parallel_lists(value: dict[str, Any], path: str) -> Raw | None:
@@ -293,17 +257,13 @@ def _length_of_numbers(value: Any) -> int | None:
 
 
 def _labels_of_numbers(value: Any) -> tuple[str, ...] | None:
-    if type(value) is dict and _are_numbers(value.values()):
-        return tuple(value)
-    return None
+    are_numbers = type(value) is dict and _are_numbers(value.values())
+    return tuple(value) if are_numbers else None
 
 
 def _holds_rows(key: Any, value: Any) -> bool:
-    return holds_only(value, list) or (_lists_rows(key) and holds_only(value, dict))
-
-
-def _lists_rows(key: Any) -> bool:
-    return str(key).lower() in _NAMES_OF_ROWS
+    kinds = (list, dict) if str(key).lower() in _NAMES_OF_ROWS else (list,)
+    return any(holds_only(value, kind) for kind in kinds)
 
 
 # A list of objects of these names is rows, not a column beside others.
@@ -319,11 +279,8 @@ def read_parallel_numbers(value: dict[str, Any], path: str) -> Raw | None:
         return None
 
     columns = tuple(value[name] for name in names)
-    raw = Raw(tuple(names), columns, size, path=path)
-    for column in columns:
-        raw = raw.mark_taken(column)
-
-    return raw
+    took = tuple((column, None) for column in columns)
+    return Raw(tuple(names), columns, size, path=path, took=took)
 
 
 def _are_numbers(cells: Iterable[Any]) -> bool:
@@ -347,14 +304,14 @@ def read_lists_of_answers(value: dict[str, Any], path: str) -> Raw | None:
     # matrices of numbers alone are matrices
     if len(alike) < 2 or len(are_vectors) == len(alike):
         return None
-    columns = [[cell for row in value[name] for cell in row] for name in alike]
+    columns = [list(itertools.chain.from_iterable(value[name])) for name in alike]
+    names = list(alike)
     if len(sizes) > 1:
         numbers = [at for at, size in enumerate(sizes) for _ in range(size)]
-        label = _free_name("query", dict.fromkeys(alike))
-        raw = Raw((label, *alike), (numbers, *columns), len(numbers), path=path)
-    else:
-        raw = Raw(tuple(alike), tuple(columns), len(columns[0]), path=path)
+        columns.insert(0, numbers)
+        names.insert(0, _free_name("query", dict.fromkeys(alike)))
 
+    raw = Raw(tuple(names), tuple(columns), len(columns[0]), path=path)
     return raw.mark_taken(value, *alike)
 
 
@@ -405,16 +362,12 @@ def _kinds_of(cells: Iterable[Any]) -> set[type]:
 
 def read_frame_in_list(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
     """pandas' `to_dict()` as the one item of a list."""
-    if len(records) != 1 or len(records[0]) < 2:
-        return None
-
     inner = list(records[0].values())
-    if not _are_equal_objects(inner) or len(inner[0]) < 2:
-        return None
-    if not _are_row_numbers(inner[0]):
+    if len(records) != 1 or len(inner) < 2 or not _are_equal_objects(inner):
         return None
 
-    return _columns_of(records[0], path)
+    is_frame = len(inner[0]) > 1 and _are_row_numbers(inner[0])
+    return _columns_of(records[0], path) if is_frame else None
 
 
 def read_parallel_objects(value: dict[str, Any], path: str) -> Raw | None:
@@ -440,18 +393,16 @@ def read_columns_by_number(value: dict[str, Any], path: str) -> Raw | None:
     inner = list(value.values())
     if not _are_equal_objects(inner) or not _are_row_numbers(inner[0]):
         return None
-    # One empty object may as well be a cell.
-    if not inner[0] and len(inner) < 2:
-        return None
 
-    return _columns_of(value, path)
+    # One empty object may as well be a cell.
+    is_cell = inner == [{}]
+    return None if is_cell else _columns_of(value, path)
 
 
 def _are_equal_objects(values: Sequence[Any]) -> bool:
     """Whether all are objects with the same keys, and there is one at least."""
-    if not holds_only(values, dict):
-        return False
-    return all(item.keys() == values[0].keys() for item in values)
+    are_objects = holds_only(values, dict)
+    return are_objects and all(item.keys() == values[0].keys() for item in values)
 
 
 def _are_row_numbers(keys: Iterable[Any]) -> bool:
@@ -473,34 +424,30 @@ def read_named_objects(value: dict[str, Any], path: str) -> Raw | None:
         return None
 
     are_equal = _are_equal_objects(inner)
-    if not are_equal and not _are_alike(inner):
-        return None
-    if are_equal and len(inner) == 2 and len(inner[0]) < 2:
-        return None  # two objects with one key each agree too easily
     # three objects with the very same keys are rows whatever their cells are
-    if not (are_equal and len(inner) > 2):
-        if not all(_are_cells(item.values()) for item in inner):
-            return None
+    are_rows = are_equal and len(inner) > 2
+    if not are_rows and not all(_are_cells(item.values()) for item in inner):
+        return None
+    # two objects with one key each agree too easily
+    agree = (are_rows or len(inner[0]) > 1) if are_equal else _are_alike(inner)
+    if not agree:
+        return None
+    if _repeat_names(value):
+        return from_records(inner, path=path)
 
-    rows = inner
-    if not _repeat_names(value):
-        label = _free_label(_keys_in_order(inner))
-        rows = [{label: name, **item} for name, item in value.items()]
-        raw = from_records(rows, path=path)
-        return raw.with_note(
-            f"each row stood under a name of its own, which is `{label}`"
-        )
-
-    return from_records(rows, path=path)
+    label = _free_label(json_standards.keys_in_order(inner))
+    rows = [{label: name, **item} for name, item in value.items()]
+    note = f"each row stood under a name of its own, which is `{label}`"
+    return from_records(rows, path=path).with_note(note)
 
 
 _LABELS = ("name", "key", "label", "entry")
 
 
 def _free_label(taken: Iterable[str]) -> str:
-    names = set(taken)
-    free = next((name for name in _LABELS if name not in names), None)
-    return free or _free_name("entry", dict.fromkeys(names))
+    names = dict.fromkeys(taken)
+    free = (name for name in _LABELS if name not in names)
+    return next(free, None) or _free_name(_LABELS[-1], names)
 
 
 def _are_alike(items: Sequence[dict[str, Any]]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ _ROW_KEYS = tuple(
     "entries output table query_result queryresult tuples elements list content "
     "payload response body value nodes series".split()
 )
+_RANKS = {key: rank for rank, key in enumerate(_ROW_KEYS)}
 # Keys that hold remarks about rows, which may themselves be lists of objects.
 _REMARK_KEYS = frozenset(
     "warnings notices hints messages errors issues suggestions notes violations "
@@ -79,10 +80,7 @@ class _Place:
 
     def enter(self, key: str) -> _Place:
         """The place of an object's value."""
-        if self.path:
-            path = f"{self.path}.{key}"
-        else:
-            path = key
+        path = f"{self.path}.{key}" if self.path else key
         return replace(self, path=path, depth=self.depth + 1)
 
     def enter_item(self, number: int) -> _Place:
@@ -104,8 +102,7 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
     place = _Place(selected=tuple(selected))
     match value:
         case [{} | [*_] as first, *_] if len(first) > MAX_COLUMNS:
-            width = len(first)
-            return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"
+            return f"{len(first):,} columns are more than the limit of {MAX_COLUMNS:,}"
         case list() | tuple():
             found = _tables_of_list(value, place)
         case dict():
@@ -142,18 +139,16 @@ def _tables_left(
         return []
 
     left = _parts_left(value, found)
-    more: list[Raw] = []
-    for key, sub in _lists_of_rows(left):
-        if len(sub) > 1 and str(key).lower() not in _ASIDE_KEYS:
-            more += _tables_of_list(sub, place.enter(key))
-
+    lists = [item for item in _lists_of_rows(left) if len(item[1]) > 1]
+    more = [
+        raw
+        for key, sub in lists
+        if str(key).lower() not in _ASIDE_KEYS
+        for raw in _tables_of_list(sub, place.enter(key))
+    ]
     # the numbers beside a matrix, the residuals beside coefficients
-    left = _parts_left(left, more)
-    if any(type(sub) in (list, tuple) for sub in left.values()):
-        raw = json_layouts.read_parallel_numbers(left, place.path)
-        more += [] if raw is None else [raw]
-
-    return [raw for raw in more if raw.rows]
+    numbers = json_layouts.read_parallel_numbers(_parts_left(left, more), place.path)
+    return [raw for raw in (*more, numbers) if raw is not None and raw.rows]
 
 
 def _parts_left(value: dict[str, Any], raws: Sequence[Raw]) -> dict[str, Any]:
@@ -223,14 +218,17 @@ def _read_list(value: Sequence[Any], place: _Place) -> list[Raw]:
     if kinds <= {list, tuple}:
         return _tables_of_rows(value, place)
 
-    raw = json_layouts.read_names_before_records(value, place.path)
-    if raw is None:
-        raw = _read_scalars(value, place.path)
+    layouts = (json_layouts.read_names_before_records, _read_scalars)
+    raw = _read_first(layouts, value, place.path)
+    return [] if raw is None else [raw]
 
-    if raw is None:
-        return []
 
-    return [raw]
+def _read_first(
+    layouts: Iterable[Callable[[Any, str], Raw | None]], value: Any, path: str
+) -> Raw | None:
+    """The table by the first layout that a value has."""
+    raws = (read_layout(value, path) for read_layout in layouts)
+    return next((raw for raw in raws if raw is not None), None)
 
 
 def _read_scalars(value: Sequence[Any], path: str) -> Raw | None:
@@ -247,34 +245,33 @@ def _tables_of_records(records: Sequence[dict[str, Any]], place: _Place) -> list
     if place.is_row_of_statement(records[0]):
         return _tables_by_statement(records, place.path)
 
-    for read_layout in json_layouts.OF_RECORDS:
-        raw = read_layout(records, place.path)
-        if raw is not None:
-            return [raw]
-
-    found: list[Raw] = []
+    raw = _read_first(json_layouts.OF_RECORDS, records, place.path)
+    if raw is not None:
+        return [raw]
     if len(records) <= _MOST_RESULT_SETS and all(map(_is_result_set, records)):
-        for number, record in enumerate(records):
-            found += _tables_of_object(record, place.enter_item(number))
-
-        return found
-
+        return _tables_of_each(records, _tables_of_object, place.enter_item)
     if len(records) <= _ANSWERS and all(map(_holds_an_answer, records)):
-        for record in records:
-            found += _tables_of_object(record, replace(place, depth=place.depth + 1))
-
-        return found
+        inner = replace(place, depth=place.depth + 1)
+        return _tables_of_each(records, _tables_of_object, lambda number: inner)
 
     return _tables_by_statement(records, place.path)
 
 
+def _tables_of_each(
+    parts: Sequence[Any],
+    read: Callable[[Any, _Place], list[Raw]],
+    place_of: Callable[[int], _Place],
+) -> list[Raw]:
+    return [raw for at, part in enumerate(parts) for raw in read(part, place_of(at))]
+
+
 def _is_result_set(record: dict[str, Any]) -> bool:
     """An object with rows of its own, such as `{"rows": [...], "rowCount": 2}`."""
-    for key, sub in record.items():
-        match sub:
-            case list([] | [dict() | list(), *_]) if key.lower() in _ROW_KEYS:
-                return True
-    return False
+    return any(
+        type(sub) is list and all(type(item) in (dict, list) for item in sub[:1])
+        for key, sub in record.items()
+        if key.lower() in _ROW_KEYS
+    )
 
 
 def _holds_an_answer(record: dict[str, Any]) -> bool:
@@ -291,17 +288,13 @@ def _holds_an_answer(record: dict[str, Any]) -> bool:
 
 
 def _objects_inside(holders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = []
-    for holder in holders:
-        for sub in holder.values():
-            if type(sub) is list:
-                items = sub[:_ANSWERS]
-            else:
-                items = (sub,)
-
-            found += [item for item in items if type(item) is dict and item]
-
-    return found
+    inner = itertools.chain.from_iterable(holder.values() for holder in holders)
+    items = [sub[:_ANSWERS] if type(sub) is list else (sub,) for sub in inner]
+    return [
+        item
+        for item in itertools.chain.from_iterable(items)
+        if type(item) is dict and item
+    ]
 
 
 def _tables_by_statement(records: Sequence[dict[str, Any]], path: str) -> list[Raw]:
@@ -355,21 +348,15 @@ def _tables_of_rows(value: Sequence[Sequence[Any]], place: _Place) -> list[Raw]:
         return json_headings.read_bare_rows(cells, place.path)
 
     filled = [item for item in value if item]
-    found: list[Raw] = []
     # A list of result sets, each a list of records (mssql's recordsets).
     if filled and all(holds_only(item, dict) for item in filled):
-        for number, item in enumerate(filled):
-            found += _tables_of_list(item, place.enter_item(number))
-
-        return found
+        return _tables_of_each(filled, _tables_of_list, place.enter_item)
 
     # Or each a list of rows: believed only when every table then has columns, as cells
     # may be lists too.
     may_be_tables = any(holds_only(item, list, tuple) for item in filled)
     if may_be_tables and place.depth < _DEEPEST_LIST_OF_TABLES:
-        for number, item in enumerate(value):
-            found += _tables_of_list(item, place.enter_item(number))
-
+        found = _tables_of_each(value, _tables_of_list, place.enter_item)
         if all(raw.columns for raw in found):
             return found
 
@@ -381,30 +368,18 @@ def _tables_of_rows(value: Sequence[Sequence[Any]], place: _Place) -> list[Raw]:
 
 def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
     """The tables of an object, which each say what they took."""
-    if place.is_row_of_statement(value):
-        raw = json_layouts.read_columns_by_number(value, place.path)
-        if raw is None:
-            raw = from_records([value], path=place.path)
-
-        return [raw.mark_taken(value)]
-
-    for needed, read_layout in _OF_OBJECT:
-        raw = read_layout(value, place.path) if needed <= value.keys() else None
-        if raw is not None:
-            return [raw if raw.took else raw.mark_taken(value)]
-
-    if place.depth == 0 and _is_rich_record(value):
-        return [from_records([value], path=place.path).mark_taken(value)]
+    raw = _read_object(value, place)
+    if raw is not None:
+        return [raw if raw.took else raw.mark_taken(value)]
 
     lists = _lists_of_rows(value)
     if lists:
         return _choose_tables(value, lists, place)
 
+    objects = [item for item in value.items() if type(item[1]) is dict]
     found: list[Raw] = []
-    if place.depth < MAX_DEPTH:
-        for key, sub in value.items():
-            if type(sub) is dict:
-                found += _tables_of_object(sub, place.enter(key))
+    for key, sub in objects if place.depth < MAX_DEPTH else ():
+        found += _tables_of_object(sub, place.enter(key))
 
     if found:
         return found
@@ -416,6 +391,22 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
         return [from_records([value], path=place.path).mark_taken(value)]
 
     return []
+
+
+def _read_object(value: dict[str, Any], place: _Place) -> Raw | None:
+    """The one table that an object is as a whole, by the statement, by a layout, or as
+    one row with many properties; None when it is none.
+    """
+    if place.is_row_of_statement(value):
+        raw = json_layouts.read_columns_by_number(value, place.path)
+        return raw or from_records([value], path=place.path)
+
+    layouts = [read for needed, read in _OF_OBJECT if needed <= value.keys()]
+    raw = _read_first(layouts, value, place.path)
+    if raw is None and place.depth == 0 and _is_rich_record(value):
+        return from_records([value], path=place.path)
+
+    return raw
 
 
 def _is_rich_record(value: dict[str, Any]) -> bool:
@@ -516,17 +507,12 @@ def _lists_beside_names(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]
 
 
 def _may_be_rows(value: Any) -> bool:
-    match value:
-        case [] | [list() | tuple() | dict(), *_]:
-            return True
-    return False
+    is_list = type(value) in (list, tuple)
+    return is_list and all(type(item) in _CONTAINERS for item in value[:1])
 
 
 def _rank(key: str) -> int:
-    lowered = str(key).lower()
-    if lowered in _ROW_KEYS:
-        return _ROW_KEYS.index(lowered)
-    return len(_ROW_KEYS)
+    return _RANKS.get(str(key).lower(), len(_RANKS))
 
 
 def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
@@ -535,9 +521,9 @@ def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
     """
     lists = [item for item in value.items() if type(item[1]) in (list, tuple)]
     filled = [item for item in lists if holds_only(item[1], dict)]
-    for key, sub in lists:
-        if holds_only(sub, list, tuple) and all(sub):
-            filled.append((key, sub))
+    filled += [
+        (key, sub) for key, sub in lists if holds_only(sub, list, tuple) and all(sub)
+    ]
 
     empty = [
         item for item in lists if not item[1] and str(item[0]).lower() in _ROW_KEYS

@@ -12,6 +12,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Hashable, Iterable
+from typing import Any
 
 from mcp_notebook.results.values.literal_calls import (
     UnknownCall,
@@ -255,7 +256,7 @@ class _Parser:
 
         return items, comma
 
-    def read_braces(self, depth: int) -> dict | set:
+    def read_braces(self, depth: int) -> dict[Any, Any] | set[Any]:
         if self.take("}"):
             return {}
 
@@ -275,7 +276,7 @@ class _Parser:
 
         return dict(zip(self.check_keys(keys), values, strict=True))
 
-    def read_set(self, first: object, depth: int) -> set:
+    def read_set(self, first: object, depth: int) -> set[Any]:
         """The rest of a set, behind its first value."""
         rest: list[object] = []
         if self.take(","):
@@ -445,7 +446,7 @@ def _unescape(escape: re.Match[str]) -> str:
     if not rest:
         raise ValueError(code)
     if kind == "N":
-        return _unicode_name(rest[1:-1])
+        return unicodedata.lookup(rest[1:-1])
 
     return chr(int(rest, 16))
 
@@ -460,7 +461,3 @@ def _unescape_byte(escape: re.Match[str]) -> str:
         return chr(ord(text[0]) & 0xFF)
 
     return text
-
-
-def _unicode_name(name: str) -> str:
-    return unicodedata.lookup(name)

@@ -13,6 +13,7 @@ import uuid
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 Args = Sequence[object]
 Options = Mapping[str, object]
@@ -184,12 +185,12 @@ def _build_tzoffset(name: object, seconds: int) -> dt.tzinfo:
     return dt.timezone(dt.timedelta(seconds=seconds))
 
 
-def _build_dict(*args: object) -> dict:
+def _build_dict(*args: object) -> dict[Any, Any]:
     """OrderedDict, defaultdict, Counter: the last argument holds the items."""
     return dict(args[-1]) if args else {}  # type: ignore[call-overload]
 
 
-def _build_list(*args: object, dtype: object = None, **_: object) -> list:
+def _build_list(*args: object, dtype: object = None, **_: object) -> list[Any]:
     """`array([1, 2], dtype=float32)`, `array('i', [1])`, `deque([1], maxlen=3)`: the items."""
     items = next((item for item in args if isinstance(item, list | tuple)), None)
     if items is None and args:
@@ -197,7 +198,7 @@ def _build_list(*args: object, dtype: object = None, **_: object) -> list:
     return list(items or ())
 
 
-def _build_set(items: object = ()) -> frozenset:
+def _build_set(items: object = ()) -> frozenset[Any]:
     return frozenset(items)  # type: ignore[arg-type]
 
 

@@ -307,11 +307,9 @@ def _find_missing(block: Mapping[str, Any], kind: str) -> str:
     else:
         needed_kind = str
 
-    for key in BLOCKS[kind]:
-        if not isinstance(block.get(key), needed_kind):
-            return key
-
-    return ""
+    return next(
+        (key for key in BLOCKS[kind] if not isinstance(block.get(key), needed_kind)), ""
+    )
 
 
 def _is_empty_resource(resource: Mapping[str, Any]) -> bool:

@@ -44,6 +44,7 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_DIGITS = re.compile("[0-9]+")
 INTERNAL_ERROR = -32603  # of JSON-RPC: the code of an error whose own is no number
 # Some servers print Python's repr of a reply, hence the second form.
 PROTOCOL_MARKS = (b'"jsonrpc"', b"'jsonrpc'")
@@ -369,9 +370,9 @@ class Tap:
         size: int,
         raw: bytes,
     ) -> list[SessionMessage]:
-        if isinstance(body.id, str) and body.id not in self._requests:
-            if body.id.isascii() and body.id.isdigit():
-                body.id = int(body.id)  # servers that write every id as text
+        is_number = isinstance(body.id, str) and _DIGITS.fullmatch(body.id)
+        if is_number and body.id not in self._requests:
+            body.id = int(body.id or 0)  # servers that write every id as text
 
         if body.id is None or body.id not in self._requests:
             return self._take_stray_reply(body, raw)

@@ -86,7 +86,7 @@ class DuckDbEngine:
         return tuple(table for table in tables if table.name.lower() in self._allowed)
 
     async def survey(self, table: TableInfo) -> TableInfo:
-        async def ask(sql: str) -> list[tuple]:
+        async def ask(sql: str) -> list[tuple[Any, ...]]:
             return await self._ask(sql, SURVEY_SECONDS)
 
         try:
@@ -134,7 +134,9 @@ class DuckDbEngine:
 
         return checked
 
-    async def _ask(self, sql: str, seconds: float = _OWN.seconds) -> list[tuple]:
+    async def _ask(
+        self, sql: str, seconds: float = _OWN.seconds
+    ) -> list[tuple[Any, ...]]:
         """Rows of a statement of ours."""
         data = (await self._run(sql, _OWN, seconds)).data
         return list(zip(*map(column_values, data.columns), strict=True))

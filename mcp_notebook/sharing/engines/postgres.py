@@ -116,7 +116,7 @@ class PostgresEngine:
         return build_tables(columns, keys)
 
     async def survey(self, table: TableInfo) -> TableInfo:
-        async def ask(sql: str) -> list[tuple]:
+        async def ask(sql: str) -> list[tuple[Any, ...]]:
             return await self._ask(sql, SURVEY_SECONDS)
 
         try:
@@ -150,7 +150,7 @@ class PostgresEngine:
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    def _connect(self, seconds: float) -> psycopg.Connection[tuple]:
+    def _connect(self, seconds: float) -> psycopg.Connection[tuple[Any, ...]]:
         milliseconds = int(seconds * 1000)
         options = (
             f"-c default_transaction_read_only=on -c statement_timeout={milliseconds} "
@@ -168,7 +168,7 @@ class PostgresEngine:
         return connection
 
     async def _run(
-        self, work: Callable[[psycopg.Connection[tuple]], T], seconds: float
+        self, work: Callable[[psycopg.Connection[tuple[Any, ...]]], T], seconds: float
     ) -> T:
         """Run `work` on a fresh connection; at the deadline the server is asked to cancel."""
         connection = await asyncio.to_thread(self._connect, seconds)
@@ -183,7 +183,7 @@ class PostgresEngine:
             work_and_close, lambda: _cancel(connection), seconds + 0.2, again=0.5
         )
 
-    async def _ask(self, sql: str, seconds: float) -> list[tuple]:
+    async def _ask(self, sql: str, seconds: float) -> list[tuple[Any, ...]]:
         # statements of ours, names quoted
         statement = composed.SQL(sql)  # pyright: ignore[reportArgumentType]
         return await self._run(
@@ -235,7 +235,7 @@ class PostgresEngine:
 
 
 def _fetch(
-    connection: psycopg.Connection[tuple], sql: str, limits: StatementLimits
+    connection: psycopg.Connection[tuple[Any, ...]], sql: str, limits: StatementLimits
 ) -> RowsAnswer:
     with connection.cursor() as cursor:
         # `stream` sends by the extended protocol, which refuses a second statement, and
@@ -258,7 +258,7 @@ def _fetch(
     return RowsAnswer(columns, kept, truncated=bool(cut), notice=notices)
 
 
-def _refuse_no_result(rows: Iterator[tuple]) -> Iterator[Sequence[Any]]:
+def _refuse_no_result(rows: Iterator[tuple[Any, ...]]) -> Iterator[Sequence[Any]]:
     try:
         yield from rows
     except psycopg.ProgrammingError as error:
@@ -287,6 +287,6 @@ def _sql_type(display: str) -> str:
     return words.get(name, name.upper()) + opened + rest
 
 
-def _cancel(connection: psycopg.Connection[tuple]) -> None:
+def _cancel(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     with suppress(psycopg.Error):  # closed in the meantime
         connection.cancel()

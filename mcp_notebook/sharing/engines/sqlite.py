@@ -53,8 +53,10 @@ _DENIED_TABLES = {
     "tables_used",
     "fsdir",
 }
-_SCHEMA_PRAGMAS = {"table_info", "table_xinfo", "table_list"}
-_SCHEMA_PRAGMAS |= {"index_list", "index_info", "index_xinfo", "foreign_key_list"}
+_SCHEMA_PRAGMAS = {
+    *("table_info", "table_xinfo", "table_list"),
+    *("index_list", "index_info", "index_xinfo", "foreign_key_list"),
+}
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
     sqlite3.SQLITE_LIMIT_LENGTH: 10_000_000,
@@ -92,7 +94,7 @@ class SqliteEngine:
             # too slow, or a view that does not run: its columns are enough
             return table
 
-    async def _ask(self, sql: str) -> list[tuple]:
+    async def _ask(self, sql: str) -> list[tuple[Any, ...]]:
         return await self._run(
             lambda connection: connection.execute(sql).fetchall(), SURVEY_SECONDS
         )

@@ -9,7 +9,8 @@ gets is written anew from the parsed tree, without comments and hints.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -166,29 +167,51 @@ def _refuse_unknown(node: exp.Expr) -> None:
     if kind not in _PARTS:
         raise ToolError(f"Refused: {_said(node)} is not available for this table.")
 
-    if isinstance(node, exp.Select):
-        unknown = set(_given_parts(node)) - _SELECT_ARGS
-        if unknown:
-            raise ToolError(
-                f"Refused: {sorted(unknown)[0].strip('_')} is not available for this table."
-            )
+    for part, is_refused, words in _REFUSED:
+        if isinstance(node, part) and is_refused(node):
+            raise ToolError(words.format(_name_refused(node)))
 
-    if isinstance(node, exp.Join) and node.method:
-        raise ToolError(
-            f"Refused: {node.method} JOIN is not available for this table: write JOIN ... ON."
-        )
-    if isinstance(node, exp.DataType) and node.this == exp.DType.USERDEFINED:
-        raise ToolError(f"There is no type {node.sql()!r}.")
-    if isinstance(node, exp.Dot) and not isinstance(node.expression, exp.Identifier):
-        raise ToolError(
-            f"Refused: {node.sql()[:60]}: a function cannot be called by the name of a schema."
-        )
-    if isinstance(node, exp.Lateral) and not isinstance(
-        node.this, exp.Subquery | exp.Explode | exp.Posexplode
-    ):
-        raise ToolError(
-            "Refused: LATERAL works with a subquery, explode or unnest only."
-        )
+
+# A part of a statement, when it is refused, and what is said.
+_REFUSED: tuple[tuple[type[exp.Expr], Callable[[Any], Any], str], ...] = (
+    (
+        exp.Select,
+        lambda select: _unknown_args(select),
+        "Refused: {} is not available for this table.",
+    ),
+    (
+        exp.Join,
+        lambda join: join.method,
+        "Refused: {} JOIN is not available for this table: write JOIN ... ON.",
+    ),
+    (
+        exp.DataType,
+        lambda type_: type_.this == exp.DType.USERDEFINED,
+        "There is no type {!r}.",
+    ),
+    (
+        exp.Dot,
+        lambda dot: not isinstance(dot.expression, exp.Identifier),
+        "Refused: {:.60}: a function cannot be called by the name of a schema.",
+    ),
+    (
+        exp.Lateral,
+        lambda lateral: not isinstance(lateral.this, _AFTER_LATERAL),
+        "Refused: LATERAL works with a subquery, explode or unnest only.",
+    ),
+)
+_AFTER_LATERAL = exp.Subquery | exp.Explode | exp.Posexplode
+
+
+def _unknown_args(select: exp.Expr) -> list[str]:
+    return sorted(set(_given_parts(select)) - _SELECT_ARGS)
+
+
+def _name_refused(node: exp.Expr) -> str:
+    """What a refusal calls a part: the word that is not known, else the part as written."""
+    if isinstance(node, exp.Select):
+        return _unknown_args(node)[0].strip("_")
+    return node.method if isinstance(node, exp.Join) else node.sql()
 
 
 def _given_parts(node: exp.Expr) -> list[str]:

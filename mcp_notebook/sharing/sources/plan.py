@@ -64,13 +64,12 @@ def privatise(
                 f"{written!r}.{did_you_mean(written, offered.values())} Tables: {known}."
             )
 
-        if cte is not None:
-            name = inner[id(cte)]
-        else:
-            name = private[offered[written.lower()]]
-
         if cte is None:
-            used[name] = offered[written.lower()]
+            shared = offered[written.lower()]
+            name = private[shared]
+            used[name] = shared
+        else:
+            name = inner[id(cte)]
 
         if not table.alias:
             alias = table.args.get("alias") or exp.TableAlias()
@@ -83,10 +82,8 @@ def privatise(
         cte.args["alias"].set("this", exp.to_identifier(inner[id(cte)]))
 
     for number, derived in enumerate(query.find_all(exp.Subquery)):
-        if (
-            isinstance(derived.parent, exp.From | exp.Join | exp.Lateral)
-            and not derived.alias
-        ):
+        is_table = isinstance(derived.parent, exp.From | exp.Join | exp.Lateral)
+        if is_table and not derived.alias:
             derived.set(
                 "alias", exp.TableAlias(this=exp.to_identifier(f"{PREFIX}s{number}"))
             )

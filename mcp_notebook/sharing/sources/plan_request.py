@@ -78,10 +78,8 @@ def _check_statement(connection: Any, request: dict[str, Any]) -> dict[str, Any]
 
 def _engine_of(named: Sequence[str], request: dict[str, Any]) -> dict[str, Any] | None:
     """The engine that has all the named tables, if they are on one."""
-    for engine in request.get("engines", ()):
-        if named and set(named) <= engine["tables"].keys():
-            return engine
-    return None
+    engines = request.get("engines", ()) if named else ()
+    return next((e for e in engines if set(named) <= e["tables"].keys()), None)
 
 
 def make_plan(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
