@@ -141,7 +141,7 @@ def _refuse_small_bins(chart: TheirChart) -> None:
             continue
 
         rows = [row for rows in chart.rows.values() for row in rows]
-        values = [_as_config(row).get(holder.get("field")) for row in rows]
+        values = [_as_config(row).get(str(holder.get("field"))) for row in rows]
         numbers = [value for value in values if isinstance(value, int | float)]
         span = max(numbers, default=0) - min(numbers, default=0)
         if not step > 0 or span / step > _BINS_AT_MOST:
