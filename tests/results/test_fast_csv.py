@@ -178,6 +178,10 @@ def test_a_damaged_text_is_the_same_or_left_alone(
     taken(text[:at] + damage + text[at + data.draw(st.integers(0, 2)) :])
 
 
+def test_a_header_ends_where_its_line_ends_whatever_ends_it() -> None:
+    taken("i,d;name\r;4917012345\r")
+
+
 PLAIN = [("id", "name"), *((str(n), f"name {n}") for n in range(50))]
 
 

@@ -26,6 +26,7 @@ DELIMITERS = "\t,;|"
 LARGE = 64 * 1024  # characters from which Arrow's reader is worth its doubts
 _HEAD = 64 * 1024
 _START = 64  # characters in which a text's first sign stands
+_LINE_END = re.compile(r"[\r\n]")
 _JUDGED = 500  # rows of a long text that are judged
 
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -130,7 +131,8 @@ def read_large_csv(text: str) -> Taken | None:
     if len(text) < LARGE or text[:_START].lstrip("\ufeff \r\n")[:1] in "[{<":
         return None
 
-    head = text[:_HEAD].split("\n", 1)[0]
+    # Some programs of Windows and old Macs end lines with \r alone.
+    head = _LINE_END.split(text[:_HEAD], maxsplit=1)[0]
     delimiter = max(DELIMITERS, key=head.count)
     names = _names_of_large(head, delimiter)
     if delimiter == "|" or not names:
