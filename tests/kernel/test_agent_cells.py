@@ -147,7 +147,8 @@ def test_a_question_as_a_function_shows_like_a_cell_and_is_a_value(running):
     running.run("import mcp_notebook")
     shown = running.run(ASK)
     assert shown.status == "ok", shown.text
-    assert [next(iter(d)) for d in shown.data] == [
+    assert shown.data[0]["text/plain"].startswith("sent: @orders (")
+    assert [next(iter(d)) for d in shown.data[1:]] == [
         "text/html",
         "text/markdown",
         "text/html",
