@@ -282,8 +282,8 @@ def _find_damaged_field(value: Any, place: str, shape: dict[str, Any]) -> str:
     if "" in shape:
         shape = dict.fromkeys(value, shape[""])
     if shape is _BLOCK:
-        needed = _OF_BLOCKS.get(str(value.get("type")), ())
-        shape = {**shape, **{name: _required(shape[name]) for name in needed}}
+        required = _OF_BLOCKS.get(str(value.get("type")), ())
+        shape = {**shape, **{name: _required(shape[name]) for name in required}}
 
     found = (
         _find_damage(value.get(name), f"{place}.{name}", kind)

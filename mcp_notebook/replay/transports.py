@@ -116,10 +116,10 @@ def _refuse_other_data(drift: Iterable[Drift]) -> None:
     """Raises ReplayMiss where an answer was written for other results of tools: other
     descriptions of them, or another place, do not make it wrong.
     """
-    changed = [str(one) for one in drift if one.kind == "result"]
-    if changed:
+    other_data = [str(one) for one in drift if one.kind == "result"]
+    if other_data:
         raise ReplayMiss(
-            f"{' '.join(changed)} The replay is strict, so the answer is not shown: "
+            f"{' '.join(other_data)} The replay is strict, so the answer is not shown: "
             "record it again, or replay without MCPNotebook.strict (--strict)."
         )
 
