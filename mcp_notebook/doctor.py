@@ -27,6 +27,7 @@ from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.notebook import asker, current
 from mcp_notebook.notebook.opening import notes_on
 from mcp_notebook.server_commands import connect
+from mcp_notebook.untrusted_text import visible, visible_json
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions.session import Session
@@ -69,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
     findings = list(examine(args.server))
     if args.json:
         rows = [asdict(finding) for finding in findings]
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        print(visible_json(json.dumps(rows, ensure_ascii=False, indent=2)))
     else:
-        print("\n".join(map(str, findings)))
+        print(visible("\n".join(map(str, findings)), lines=True))
 
     return int(any(finding.level == "wrong" for finding in findings))
 

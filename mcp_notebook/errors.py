@@ -34,7 +34,7 @@ class NotebookError(Exception):
 
     def __init__(self, message: str, *, detail: str = "") -> None:
         # what is raised is shown, logged and told to models
-        self.message, self.detail = hide(message), hide(detail)
+        self.message, self.detail = _clean(message), _clean(detail)
         super().__init__(self.message)
 
     def alone(self) -> NotebookError:
@@ -52,6 +52,18 @@ class NotebookError(Exception):
         if self.detail:
             lines += ["", *(f"    {line}" for line in self.detail.splitlines())]
         return lines
+
+
+def _clean(text: str) -> str:
+    """Without secrets, and without what a terminal would obey: servers wrote a part."""
+    text = hide(text)
+    if text.isascii() and text.isprintable():
+        return text
+
+    # judges addresses too, for which it loads what the command line need not
+    from mcp_notebook.untrusted_text import visible
+
+    return visible(text, lines=True)
 
 
 class ConfigError(NotebookError):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.untrusted_text import visible
 
 PACKAGED = Path(__file__).parent / "_notebooks"
 COPY = "mcp-notebook-demo"
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -159,7 +163,8 @@ def execute(
         return 0
 
     cell = failed_cell(notebook, failed)
-    print(f"mcp-notebook: {path.name} stopped at {cell}", file=sys.stderr)
+    stopped = visible(f"mcp-notebook: {path.name} stopped at {cell}", lines=True)
+    print(stopped, file=sys.stderr)
     return 1
 
 
@@ -193,7 +198,8 @@ def show(cell: Any, *, with_source: bool = True) -> None:
     for output in cell.outputs:
         text = _readable(output)
         if text.strip():
-            print(text.rstrip())
+            # IPython's own colours go, what a server wrote is shown
+            print(visible(_COLOURS.sub("", text.rstrip()), lines=True))
 
     print(flush=True)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.notebook import by_hand, current
 from mcp_notebook.notebook.functions import connect as connect_server
+from mcp_notebook.untrusted_text import visible, visible_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,12 +51,12 @@ def list_tools(args: argparse.Namespace) -> int:
             }
             for tool in found
         ]
-        print(json.dumps(schemas, ensure_ascii=False, indent=2))
+        print(visible_json(json.dumps(schemas, ensure_ascii=False, indent=2)))
         return 0
 
     for tool in found:
         first_line = (tool.description or "").strip().partition("\n")[0]
-        print(f"{tool.name}  {first_line}".rstrip())
+        print(visible(f"{tool.name}  {first_line}".rstrip()))
 
     return 0
 
@@ -129,9 +130,9 @@ def check_output(args: argparse.Namespace) -> None:
         )
 
 
-def give_out(args: argparse.Namespace, result: Any, table: pd.DataFrame | None) -> None:
+def give_out(args: argparse.Namespace, result: Any, table: Any) -> None:
     """Print or write what a call gave; notes go to stderr, where a pipe leaves them."""
-    if table is None:
+    if table is None or isinstance(table, by_hand.Result):
         _give_out_text(args, by_hand.text_of(result))
         return
 
@@ -139,22 +140,28 @@ def give_out(args: argparse.Namespace, result: Any, table: pd.DataFrame | None) 
         write_table(table, args.output)
         print(f"{_shape(table)} written to {args.output}", file=sys.stderr)
     elif args.csv:
-        print(table.to_csv(index=False), end="")
+        text = table.to_csv(index=False)
+        # a pipe or a file gets the values as they are
+        is_shown = sys.stdout.isatty()
+        print(visible(text, lines=True) if is_shown else text, end="")
     elif args.json:
-        print(_json_of(table))
+        print(visible_json(_json_of(table)))
     else:
-        print(table.to_string(index=False))
+        print(visible(table.to_string(index=False), lines=True))
         print(_shape(table), file=sys.stderr)
 
     for note in _notes_of(table):
-        print(f"note: {note}", file=sys.stderr)
+        print(visible(f"note: {note}", lines=True), file=sys.stderr)
 
 
 def _give_out_text(args: argparse.Namespace, text: str) -> None:
     if args.output is not None or args.csv:
         raise ConfigError(f"The tool gave no table but text: {text.strip()[:200]}")
 
-    print(json.dumps(text, ensure_ascii=False) if args.json else text)
+    if args.json:
+        print(visible_json(json.dumps(text, ensure_ascii=False)))
+    else:
+        print(visible(text, lines=True))
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -60,6 +60,20 @@ def visible(text: str, *, lines: bool = False) -> str:
     return _SUSPECT.sub(_escape_character, text)
 
 
+def visible_json(text: str) -> str:
+    """JSON with what a reader cannot see inside of its strings as JSON's own escapes, so
+    that it says the same.
+    """
+    return _SUSPECT.sub(_escape_in_json, text)
+
+
+def _escape_in_json(found: re.Match[str]) -> str:
+    if found[0] == "\n":
+        return found[0]
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
 def clip(text: str, limit: int) -> str:
     """At most `limit` characters, the last an ellipsis where something was cut."""
     if len(text) <= limit:

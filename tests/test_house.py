@@ -28,7 +28,7 @@ def figures(room: str = "") -> dict[str, Any]:
         ("", "lines over 100 columns, %", 0),
         ("", "bare participles", 20),
         ("", "public class names in two files", 0),
-        ("", "imports inside functions", 59),
+        ("", "imports inside functions", 60),
         # Imports that are lazy or for type checkers count too.
         ("", "circles of files", 0),
     ],

@@ -39,7 +39,7 @@ def working_line(shell: Any) -> WorkingLine:
 
 def show_line(text: str) -> None:
     """Show one line of plain text."""
-    display({"text/plain": hide(text)}, raw=True)
+    display({"text/plain": visible(hide(text), lines=True)}, raw=True)
 
 
 Work = Callable[[Callable[[Any], None]], Coroutine[Any, Any, tuple[Any, Any]]]

@@ -230,7 +230,7 @@ def _read_as_text(
     doubts = tuple(
         f"looks like a table, but: {why}"
         for _, why in rejected
-        if why.startswith("ambiguous")
+        if why.startswith("ambiguous") or "more than the limit" in why
     )
     return replace(
         base,
@@ -269,6 +269,8 @@ def _build_tables(
 
 def _reject(raw: Raw, sql: str) -> str:
     """Why something of the shape of a table is none; "" when it is one."""
+    if raw.problem:
+        return raw.problem
     width = len(raw.columns)
     if width > MAX_COLUMNS:
         return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"

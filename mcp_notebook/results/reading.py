@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mcp_notebook.charts.theirs import TheirChart
 
 MAX_BYTES = 256 * 1024 * 1024  # of a result that is parsed
+# A table whose cells are nearly all empty is a list of objects, and costs seconds.
+_SPARSE_CELLS, _SPARSE = 4_000_000, 50
 _NOTHING = (None, "", [], {}, ())
 _MOST_NOTES = 12
 # Words of success and of a whole answer: the table itself says as much.
@@ -55,7 +57,7 @@ class Raw:
     of an untyped format may mean NULL (with "" among them, null in a column that is in
     Arrow is an empty cell), `empty_is_text` that an empty text is none even among
     numbers, `declared` the type names the server sent, `json` that a null may stand for
-    NaN or Infinity.
+    NaN or Infinity, `problem` why it is no table though it looks like one.
     """
 
     names: tuple[str, ...] | None
@@ -71,6 +73,7 @@ class Raw:
     approximate: bool = False
     json: bool = False
     path: str = ""
+    problem: str = ""
     took: tuple[tuple[Any, frozenset[str] | None], ...] = ()
 
     def mark_taken(self, container: Any, *keys: str) -> Raw:
@@ -132,6 +135,15 @@ def from_records(
     if not even:
         for record in records:
             keys.update(dict.fromkeys(record))
+
+        # every row with keys of its own: a table that grows with their square
+        cells, present = len(keys) * len(records), sum(map(len, records))
+        if cells > max(_SPARSE_CELLS, _SPARSE * present):
+            why = (
+                f"{cells:,} cells for {present:,} values are more than the limit of "
+                f"{_SPARSE} each: the rows share no names"
+            )
+            return Raw((), (), len(records), problem=why)
 
     columns = []
     for key in keys:

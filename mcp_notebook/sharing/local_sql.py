@@ -213,4 +213,7 @@ def _local_spool() -> Spool:
 # a session's zone is locked with it; few notebooks have times of many zones
 @lru_cache(maxsize=8)
 def _local_connection(zone: str) -> duckdb.DuckDBPyConnection:
-    return sqlguard.connect(threads=os.cpu_count() or 2, memory="80%", zone=zone)
+    spill = tempfile.mkdtemp(dir=_local_folder())
+    return sqlguard.connect(
+        threads=os.cpu_count() or 2, memory="80%", spill=spill, zone=zone
+    )

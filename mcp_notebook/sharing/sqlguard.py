@@ -109,9 +109,18 @@ def lock(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET lock_configuration = true")
 
 
-def configuration(*, threads: int, memory: str) -> dict[str, Any]:
+OUT_OF_MEMORY = (
+    "The statement needs more memory and temporary disk than it may use: filter or "
+    "aggregate earlier, or take fewer columns."
+)
+# On the disk, of all that a statement puts aside when its memory is full.
+MAX_SPILL = "2GB"
+
+
+def configuration(*, threads: int, memory: str, spill: str = "") -> dict[str, Any]:
     """Settings of a connection that cannot reach files, the network, extensions or
-    Python variables.
+    Python variables, and puts what its memory cannot hold into the folder `spill`
+    (nowhere without one): DuckDB's own choice is beside the person's database.
     """
     return {
         "enable_external_access": False,
@@ -119,7 +128,8 @@ def configuration(*, threads: int, memory: str) -> dict[str, Any]:
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,
-        "max_temp_directory_size": "0KB",
+        "temp_directory": spill,
+        "max_temp_directory_size": MAX_SPILL if spill else "0KB",
         "threads": threads,
         "memory_limit": memory,
     }
@@ -296,14 +306,14 @@ _BATCH = 10_000  # rows
 
 
 def connect(
-    *, threads: int, memory: str, database: str = "", zone: str = UTC
+    *, threads: int, memory: str, spill: str = "", database: str = "", zone: str = UTC
 ) -> duckdb.DuckDBPyConnection:
     """A locked connection: empty in memory, or to a database file, read-only.
 
     In memory its session is in the time zone `zone`, whatever the machine's is; raises
     `duckdb.Error` for a zone that it does not know.
     """
-    config = configuration(threads=threads, memory=memory)
+    config = configuration(threads=threads, memory=memory, spill=spill)
     connection = duckdb.connect(
         database or ":memory:", read_only=bool(database), config=config
     )
@@ -374,7 +384,12 @@ def run(
         types = tuple(str(kind) for kind in relation.types)
         data, cut = _take_bounded(relation.to_arrow_reader(_BATCH), rows, max_bytes)
         return TableAnswer(_computable(data, types), types, cut)
+    except duckdb.OutOfMemoryException as error:
+        # its own words advise settings that nobody can reach here
+        raise ToolError(OUT_OF_MEMORY) from error
     except (duckdb.Error, ValueError, RuntimeError, pa.ArrowException) as error:
+        if "Out of Memory" in str(error):  # as Arrow's reader passes it on
+            raise ToolError(OUT_OF_MEMORY) from error
         raise ToolError(f"DuckDB says: {first_lines(error)}") from error
     finally:
         cursor.close()

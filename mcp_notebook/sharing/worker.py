@@ -9,7 +9,9 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,7 @@ class Worker:
         """
         self._folder = folder
         self._database = database
+        self._spill = ""  # where the process puts what its memory cannot hold
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
@@ -112,6 +115,7 @@ class Worker:
 
     async def _start(self) -> None:
         started = time.monotonic()
+        self._spill = tempfile.mkdtemp(prefix="spill-", dir=self._folder)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
@@ -121,6 +125,7 @@ class Worker:
             json.dumps([path for path in sys.path if path]),
             self._database,
             str(self._folder),
+            self._spill,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -165,9 +170,15 @@ class Worker:
         """Kill the process; `close` waits until nothing is left of it."""
         process, self._process = self._process, None
         if process is not None:
-            ending = asyncio.ensure_future(kill(process))
+            ending = asyncio.ensure_future(_kill_with(process, self._spill))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
+
+
+async def _kill_with(process: asyncio.subprocess.Process, spill: str) -> None:
+    """Also of a process that was killed by another, nothing stays on the disk."""
+    await kill(process)
+    await asyncio.to_thread(shutil.rmtree, spill, ignore_errors=True)
 
 
 async def _read_line(process: asyncio.subprocess.Process) -> dict[str, Any]:

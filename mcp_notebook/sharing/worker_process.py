@@ -8,7 +8,8 @@ those of `sources.plan_request`, which come before a statement runs; `{"explain"
 scan of files (`sources.files`), or `{"parts": [paths], "columns": [names]}`, files that
 hold its columns between them. A failure that the model can mend is `{"error": text}`.
 When stdin ends, the process removes its folder and ends at once, also amid a query. Its
-arguments are the module search path as JSON, a database file or "", and its folder.
+arguments are the module search path as JSON, a database file or "", its folder, and the
+one in it for what memory cannot hold, which its starter removes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import queue
 import shutil
 import sys
+import tempfile
 import threading
 from functools import lru_cache
 from pathlib import Path
@@ -39,7 +41,7 @@ def main() -> None:
     """Serve requests until stdin ends."""
     limit_memory(0)
     try:
-        connection = sqlguard.connect(threads=2, memory=MEMORY, database=sys.argv[2])
+        connection = _connect(database=sys.argv[2])
     except duckdb.Error as error:
         _send_answer({"error": sqlguard.first_lines(error)})
         return
@@ -65,9 +67,7 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     except ToolError as error:
         return {"error": str(error)}
     except (MemoryError, pa.ArrowMemoryError):
-        return {
-            "error": "The statement needs too much memory: filter or aggregate earlier."
-        }
+        return {"error": sqlguard.OUT_OF_MEMORY}
 
 
 def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,13 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def _connection_in(zone: str) -> Any:
-    return sqlguard.connect(threads=2, memory=MEMORY, zone=zone)
+    return _connect(zone=zone)
+
+
+def _connect(**options: str) -> Any:
+    """Each connection has a place of its own, so that none removes another's files."""
+    spill = tempfile.mkdtemp(dir=sys.argv[4])
+    return sqlguard.connect(threads=2, memory=MEMORY, spill=spill, **options)
 
 
 def _typed_columns(table: Any) -> list[tuple[str, Any]]:

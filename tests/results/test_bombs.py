@@ -625,6 +625,51 @@ def test_four_times_the_text_takes_about_four_times_as_long(unit: str) -> None:
         assert long < 0.1 or long < 8 * short, (prefix, short, long)
 
 
+def write_keys(form: str, count: int) -> str:
+    """So many names, each of which stands once."""
+    start, each, between, end = NAMES_ONCE[form]
+    return start + between.join(each.replace("#", str(at)) for at in range(count)) + end
+
+
+NAMES_ONCE = {
+    "an object": ("{", '"k#": #', ", ", "}"),
+    "objects": ("[", '{"k#": 1}', ",", "]"),
+    "JSON lines": ("", '{"k#": 1}', "\n", ""),
+    "nested objects": ("{", '"k#": {"a#": 1}', ",", "}"),
+    "elements": ("<r>", "<k#>1</k#>", "", "</r>"),
+    "rows of elements": ("<r>", "<row><k#>1</k#></row>", "", "</r>"),
+    "fields": ("", "k#: #", "\n", ""),
+    "YAML items": ("", "- k#: 1", "\n", ""),
+    "YAML objects": ("", "k#:\n  a: 1", "\n", ""),
+    "a header": ("", "k#", ",", "\n1"),
+    "literals": ("[", "{'k#': 1}", ",", "]"),
+    "sections": ("", "[k#]\na = 1", "\n", ""),
+    "assignments": ("", "k#=1", " ", ""),
+    "rows of words": ("", "Row #: k#=1", "\n", ""),
+    "bars": ("| ", "k#", " | ", " |\n|---|\n| 1 |"),
+    "boxes of digits": ("+--+\n", "|#|#|", "\n", "\n+--+"),
+    "open tags": ("", "<td>#", "", ""),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", NAMES_ONCE)
+def test_many_names_take_time_by_their_count(form: str) -> None:
+    """Rows that share no names would be a table of their square."""
+    seconds_for(write_keys(form, 10))  # what is loaded once
+    short = seconds_for(write_keys(form, 2_000))
+    long = seconds_for(write_keys(form, 8_000))
+    assert long < 8 * max(short, 0.05)
+
+
+def test_rows_that_share_no_names_are_text_with_a_note() -> None:
+    text = write_keys("JSON lines", 20_000)
+    reading = read({"content": [{"type": "text", "text": text}]})
+    assert not reading.tables
+    assert reading.text == text
+    assert "400,000,000 cells for 20,000 values" in reading.notes[0]
+
+
 def test_sixty_thousand_keys_are_read_in_bounded_time() -> None:
     def write(count: int) -> str:
         return "{" + ", ".join(f'"k{at}": {at}' for at in range(count)) + "}"

@@ -1,5 +1,7 @@
 """A DuckDB file behind the same tools."""
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +11,8 @@ import duckdb
 import pytest
 from mcp import Client
 
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, ToolError
+from mcp_notebook.sharing import worker
 from mcp_notebook.sharing.database import build_database_server, survey_tables
 from mcp_notebook.sharing.engines import Engine, StatementLimits, open_engine
 from tests.sharing.conftest import query
@@ -195,3 +198,58 @@ async def test_a_table_that_is_not_offered_is_reached_by_no_name_or_macro(
     assert "not offered" not in f"{result.content} {result.structured_content}"
     assert result.is_error
     assert inner.structured_content["rows"] == [[1]]
+
+
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits of the worker, made small enough to be passed in a second."""
+    program = worker._MAIN.replace(
+        "main()",
+        "import mcp_notebook.sharing.worker_process as process\n"
+        "process.MEMORY = '40MB'\nprocess.sqlguard.MAX_SPILL = '100MB'\nmain()",
+    )
+    monkeypatch.setattr(worker, "_MAIN", program)
+
+
+TEXTS = "select md5(range::varchar) as a from range({})"
+SORTED = f"select * from ({TEXTS} order by a) limit 3 offset 100000"
+GROUPED = f"select count(*) as n from ({TEXTS} group by a)"
+LIMITS = StatementLimits(rows=3, seconds=60.0)
+
+
+def find_spill(engine: Any) -> list[Path]:
+    return [path for path in engine._folder.glob("spill-*/**/*") if path.is_file()]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_memory")
+@pytest.mark.parametrize("sql", [SORTED, GROUPED])
+async def test_a_statement_larger_than_memory_spills_and_leaves_nothing(
+    sql: str, engine: Any, file: Path
+):
+    """Into a private folder, not beside the database."""
+    answer = await engine.table(sql.format(1_000_000), LIMITS)
+    assert answer.data.num_rows in (1, 3)
+    with pytest.raises(ToolError, match="memory and temporary disk") as caught:
+        await engine.table(sql.format(4_000_000), LIMITS)
+    assert "temp_directory" not in str(caught.value)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    folder = engine._folder
+    await engine.close()
+    assert not folder.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_memory")
+async def test_what_a_killed_worker_spilled_is_gone(engine: Any):
+    running = asyncio.ensure_future(engine.table(SORTED.format(4_000_000), LIMITS))
+    while not find_spill(engine):
+        assert not running.done(), await running
+        await asyncio.sleep(0.02)
+    engine._worker._process.send_signal(signal.SIGKILL)
+    with pytest.raises(ToolError, match="ended its worker process"):
+        await running
+    await asyncio.gather(*engine._worker._ending)
+    assert not find_spill(engine)
+    answer = await engine.table("select 1 as a", LIMITS)
+    assert answer.data.num_rows == 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from typing import NamedTuple
@@ -263,12 +262,14 @@ def read_xml(text: str) -> Answer:
 def _find_rows(element: ElementTree.Element, depth: int) -> Iterator[Raw]:
     """The first level on which elements repeat and hold nothing but fields."""
     children = list(element)
-    tags = Counter(child.tag for child in children)
+    alike: dict[str, list[ElementTree.Element]] = {}
+    for child in children:
+        alike.setdefault(child.tag, []).append(child)
 
-    for tag, count in tags.items():
-        records = [_read_record(child) for child in children if child.tag == tag]
+    for tag, rows in alike.items():
+        records = [_read_record(row) for row in rows]
         filled = [record for record in records if record]
-        may_be_rows = count > 1 or _local_name(tag).lower() in _ROW_NAMES
+        may_be_rows = len(rows) > 1 or _local_name(tag).lower() in _ROW_NAMES
         if may_be_rows and len(filled) == len(records):
             yield _table_of_records(filled)
             return
