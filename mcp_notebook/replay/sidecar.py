@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from mcp_notebook.config.userfiles import lock_folder, write_whole
 from mcp_notebook.errors import BackendError
+from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.replay.keys import Evidence, Setup, TurnFingerprint
 from mcp_notebook.secrets import mask, mask_json, seal_arguments
 from mcp_notebook.untrusted_text import sendable
@@ -437,11 +438,9 @@ def _setup_drift(recorded: Setup, live: Setup) -> Iterator[Drift]:
             "the schema of a table named in the prompt differs",
         )
 
-    if recorded.tools.keys() != live.tools.keys():
-        gone, new = (
-            sorted(recorded.tools.keys() - live.tools),
-            sorted(live.tools.keys() - recorded.tools),
-        )
+    before, now = _of_servers(recorded.tools), _of_servers(live.tools)
+    if before.keys() != now.keys():
+        gone, new = sorted(before.keys() - now), sorted(now.keys() - before)
         words = [
             f"missing now {', '.join(gone)}" if gone else "",
             f"new now {', '.join(new)}" if new else "",
@@ -449,15 +448,24 @@ def _setup_drift(recorded: Setup, live: Setup) -> Iterator[Drift]:
         yield Drift(
             "setup",
             "other tools",
-            ", ".join(recorded.tools),
+            ", ".join(before),
             "; ".join(w for w in words if w),
         )
 
-    if changed := _changed_names(recorded.tools, live.tools):
+    if changed := _changed_names(before, now):
         yield Drift("setup", "other tool arguments", changed, changed)
 
-    if changed := _changed_names(recorded.descriptions, live.descriptions):
+    before, now = _of_servers(recorded.descriptions), _of_servers(live.descriptions)
+    if changed := _changed_names(before, now):
         yield Drift("setup", "other tool descriptions", changed, changed)
+
+
+def _of_servers(tools: Mapping[str, str]) -> dict[str, str]:
+    """The tools of connected servers, by name. The notebook's own come with this package
+    and change with its versions: a difference there says nothing of the person's data.
+    """
+    own = f"{OWN_SERVER}__"
+    return {name: mark for name, mark in tools.items() if not name.startswith(own)}
 
 
 def _changed_names(recorded: Mapping[str, str], live: Mapping[str, str]) -> str:

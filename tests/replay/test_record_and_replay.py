@@ -276,6 +276,15 @@ async def test_another_setup_plays_and_is_said(
     assert said in str(player.drift[0])
 
 
+async def test_a_new_tool_of_the_notebook_itself_is_no_difference(sidecar: Path):
+    """It came with a newer version of the package; shared notebooks stay quiet."""
+    await record(sidecar, "How many orders?")
+    player = ReplayTransport(sidecar, pace=0)
+    own = {**TOOL, "name": "notebook__chart"}
+    await ask(player, "How many orders?", tools=[TOOL, own])
+    assert player.drift == []
+
+
 async def test_a_recorded_call_of_a_missing_tool_says_what_to_connect(sidecar: Path):
     await record(sidecar, "How many orders?")
     said = await miss(
