@@ -320,7 +320,7 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
         recorded = ReplayTransport(
             own,
             others=others,
-            named=notebook.path() is not None,
+            has_name=notebook.path() is not None,
             file_notes=notebook.file_notes,
             strict=settings.strict,
         )

@@ -150,7 +150,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         *,
         pace: float = PACE,
         others: Sequence[Path] = (),
-        named: bool = True,
+        has_name: bool = True,
         file_notes: set[str] | None = None,
         strict: bool = False,
     ) -> None:
@@ -159,7 +159,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         self._others: dict[Path, _Recording] = {}
         self._unreadable: dict[Path, str] = {}
         self._strict = strict
-        self._named = named  # whether the notebook's name is known
+        self._has_name = has_name  # whether the notebook's name is known
         self._file_notes = set() if file_notes is None else file_notes
         self._answered: dict[Path, _Recording] = {}
         self.drift: list[Drift] = []
@@ -339,7 +339,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
                 f"{name} answers: its notebook {notebook.name} is gone. If that is this "
                 "notebook under its old name, rename the file with it"
             )
-        elif self._named:
+        elif self._has_name:
             words = f"{name} answers: this notebook has no recording of its own"
         else:
             return

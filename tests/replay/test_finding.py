@@ -55,7 +55,7 @@ async def test_of_several_files_the_one_with_the_question_answers(tmp_path: Path
     for file in files:
         wanted = [f"{file.stem} 1"]
         question = f"Question of {file.stem}?"
-        found = await play(question, others=files, named=False)
+        found = await play(question, others=files, has_name=False)
         assert found == (wanted, [])
 
 
@@ -63,7 +63,7 @@ async def test_the_exact_place_in_any_file_goes_before_the_same_question(tmp_pat
     early, exact = tmp_path / "a.claude.json", tmp_path / "b.claude.json"
     await record(early, "Second?", answers="alone")
     await record(exact, "First?", "Second?", answers="in order")
-    answers, _ = await play("First?", "Second?", others=[early, exact], named=False)
+    answers, _ = await play("First?", "Second?", others=[early, exact], has_name=False)
     assert answers == ["in order 1", "in order 2"]
 
 
@@ -104,7 +104,7 @@ async def test_files_that_answer_differently_are_named(tmp_path: Path):
         await record(file, "Same?", answers=file.name)
         write_notebook(tmp_path / f"{file.name.partition('.')[0]}.ipynb", "1")
 
-    answers, (note,) = await play("Same?", others=files, named=False)
+    answers, (note,) = await play("Same?", others=files, has_name=False)
     assert answers == ["a.claude.json 1"]
     assert "b.claude.json hold this question with different answers" in note
 
