@@ -79,7 +79,7 @@ def _chart(spec: Spec, points: Mapping[str, str], inherited: bool = False) -> st
                 else []
             )
             made = f"alt.{form}({_arguments([*parts, *extra])})"
-            return made + _trailing(spec, ("title", "spacing"))
+            return made + _trailing_lines(spec, ("title", "spacing"))
 
     if "facet" in spec and "spec" in spec:
         return _facet(spec, points)
@@ -90,7 +90,7 @@ def _chart(spec: Spec, points: Mapping[str, str], inherited: bool = False) -> st
             given = [f"data={points[spec['data']['name']]}"]
 
         parts = [_chart(inner, points, "data" not in inner) for inner in spec["layer"]]
-        return f"alt.layer({_arguments([*parts, *given])})" + _trailing(
+        return f"alt.layer({_arguments([*parts, *given])})" + _trailing_lines(
             spec, _PROPERTIES
         )
 
@@ -111,7 +111,7 @@ def _facet(spec: Spec, points: Mapping[str, str]) -> str:
     return (
         _chart(inner, points)
         + f".facet({_arguments(given)})"
-        + _trailing(spec, ("title",))
+        + _trailing_lines(spec, ("title",))
     )
 
 
@@ -135,7 +135,9 @@ def _unit(spec: Spec, points: Mapping[str, str]) -> str:
         else:
             encodings.append(f"{channel}={_channel(channel, definition)}")
 
-    return f"{made}.encode({_arguments(encodings)})" + _trailing(spec, _PROPERTIES)
+    return f"{made}.encode({_arguments(encodings)})" + _trailing_lines(
+        spec, _PROPERTIES
+    )
 
 
 def _channel(channel: str, definition: Mapping[str, Any]) -> str:
@@ -167,7 +169,7 @@ def _pairs(first: list[str], rest: Mapping[str, Any]) -> str:
     return ", ".join([*first, *(f"{key}={value!r}" for key, value in rest.items())])
 
 
-def _trailing(spec: Spec, names: tuple[str, ...]) -> str:
+def _trailing_lines(spec: Spec, names: tuple[str, ...]) -> str:
     given = {name: spec[name] for name in names if name in spec}
     made = ""
     if given:

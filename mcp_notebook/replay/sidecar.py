@@ -284,7 +284,7 @@ def _find_damaged_field(value: Any, place: str, shape: dict[str, Any]) -> str:
         shape = dict.fromkeys(value, shape[""])
     if shape is _BLOCK:
         required = _OF_BLOCKS.get(str(value.get("type")), ())
-        shape = {**shape, **{name: _required(shape[name]) for name in required}}
+        shape = {**shape, **{name: _take_field(shape[name]) for name in required}}
 
     found = (
         _find_damage(value.get(name), f"{place}.{name}", kind)
@@ -293,7 +293,7 @@ def _find_damaged_field(value: Any, place: str, shape: dict[str, Any]) -> str:
     return next(filter(None, found), "")
 
 
-def _required(kind: Any) -> Any:
+def _take_field(kind: Any) -> Any:
     return kind.kind if isinstance(kind, _Maybe) else kind
 
 
