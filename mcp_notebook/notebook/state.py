@@ -551,8 +551,11 @@ def notebook_path(
     does, nbclient does not.
     """
     said = (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME"))
-    paths = [Path(path) for path in said if str(path).endswith(".ipynb")]
-    return next(iter(paths), None)
+    for path in map(str, said):
+        if path.endswith(".ipynb"):
+            return Path(path)
+
+    return None
 
 
 def folder_of(notebook: Path) -> Path:

@@ -77,6 +77,8 @@ class ToolList:
         self.left_out: dict[str, str] = {}
         self.pinned: dict[str, ToolInfo] = {}
         self.changed_tools: tuple[ToolChange, ...] = ()
+        # columns of tables that came: (tool, names of its arguments, place) -> schema
+        self.known_columns: dict[tuple[Any, ...], Any] = {}
 
     def accept_changes(self, *names: str) -> None:
         """Pin the present definition of these tools (all when none is named): the
@@ -233,8 +235,6 @@ class Session(ToolList, ResourceRequests):
         self.identity = spec_fingerprint(spec)
         # tools that the person marked as safe to repeat
         self.safe_tools: set[str] = set()
-        # columns of tables that came: (tool, names of its arguments, place) -> schema
-        self.known_columns: dict[tuple[Any, ...], Any] = {}
         self.log = log or ServerLog(name, secrets_of(spec))
         self.health = Health()
         self._clock = RequestClock()

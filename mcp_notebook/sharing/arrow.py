@@ -155,12 +155,14 @@ def _column_place(column: pd.Series) -> Hashable | None:
     Only memory that the column itself holds counts: the address of a temporary may come
     back with other values.
     """
-    dtype, array = column.dtype, column.array
+    dtype = column.dtype
+    # which kind of array it is, the dtype says
+    array: Any = column.array
     kind = type(dtype).__name__
     if kind == "ArrowDtype" or (
         kind == "StringDtype" and getattr(dtype, "storage", "") == "pyarrow"
     ):
-        held = array.__arrow_array__()  # pyright: ignore[reportAttributeAccessIssue]
+        held = array.__arrow_array__()
         return str(dtype), tuple(_addresses(held))
     if kind == "CategoricalDtype":
         return ("category", id(array.categories), array.ordered, _address(array.codes))

@@ -217,6 +217,8 @@ def test_outside_clients_are_answered_while_a_cell_runs_and_see_what_is_served(c
     """The main thread computes; the answer comes before the cell's end. The
     configuration names the notebook.
     """
+    cells.run("%mcp_share sales")
+    cells.run("%mcp_serve")
     status = cells.run("%mcp_serve --status").text
     assert "Serving on http://127.0.0.1:" in status
     (file,) = Path(status.split("with the token in ")[1].split("\n")[0]).parent.glob(

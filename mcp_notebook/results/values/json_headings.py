@@ -322,7 +322,9 @@ def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
     name beside their types (ClickHouse's `JSONColumnsWithMetadata`).
     """
     for key, columns in value.items():
-        lists = tuple(columns.values()) if type(columns) is dict else ()
+        lists: tuple[Any, ...] = (
+            tuple(columns.values()) if type(columns) is dict else ()
+        )
         if not holds_only(lists, list) or len(set(map(len, lists))) > 1:
             continue
 
@@ -343,7 +345,7 @@ def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
     """
     first = rows[0] if rows else {}
     keys = [key for key in _CELL_KEYS if type(first.get(key)) is list]
-    cells = [row.get(key) for key in keys[:1] for row in rows]
+    cells: list[Any] = [row.get(key) for key in keys[:1] for row in rows]
     if len(first) > 3 or not holds_only(cells, list):
         return None
 
