@@ -40,7 +40,7 @@ FAST = {
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("all", max_examples=300, derandomize=True, **_COMMON)
-settings.register_profile("quick", max_examples=60, **_COMMON)
+settings.register_profile("quick", max_examples=40, **_COMMON)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent / "mcp_notebook"
 
 
 @cache
-def figures(room: str = "") -> dict[str, Any]:
+def figures(room: str) -> dict[str, Any]:
     return house.measure(ROOT / room)
 
 
@@ -38,7 +38,7 @@ def test_the_house_is_as_calm_as_it_was(room: str, figure: str, most: float) -> 
 
 
 def test_comments_say_why() -> None:
-    assert figures()["comments per 100 lines"] >= 3
+    assert figures("")["comments per 100 lines"] >= 3
 
 
 def test_the_measure_counts_what_it_says(tmp_path: Path) -> None:

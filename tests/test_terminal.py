@@ -143,6 +143,7 @@ for line in sys.argv[1].split(";"):
 """
 
 
+@pytest.mark.slow
 def test_what_magics_print_in_a_terminal(server: list[str]) -> None:
     command = [sys.executable, "-c", TERMINAL, ";".join(LINES), *server]
     done = subprocess.run(command, capture_output=True, timeout=120, check=False)

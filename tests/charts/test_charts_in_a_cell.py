@@ -297,6 +297,7 @@ def test_a_chart_is_an_output_of_its_own_below_its_card() -> None:
 # --- what loads
 
 
+@pytest.mark.slow
 def test_nothing_that_draws_is_loaded_before_the_first_chart() -> None:
     code = """if True:
         import sys

@@ -17,6 +17,8 @@ from nbclient.exceptions import CellExecutionError
 from tests.fake_messages import FakeMessages, Reply, text, use
 from tests.kernel.driver import Kernel, kernel
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 OFFICE = Path(__file__).parents[1] / "servers" / "office.py"
 SHOP = "%mcp_connect shop mcp-notebook serve database --url sqlite:///data/shop.db"
@@ -164,7 +166,6 @@ def test_what_contributed_is_frozen_and_what_is_left_out_is_said(cells):
     assert '# add_note = office.add_note(text="seen")' in source
 
 
-@pytest.mark.slow
 def test_a_frozen_notebook_runs_alone_and_gives_the_same_tables(cells, folder):
     freeze(cells, "--to frozen.ipynb")
     sources = [
@@ -181,7 +182,6 @@ def test_a_frozen_notebook_runs_alone_and_gives_the_same_tables(cells, folder):
     assert "as frozen, 2 rows" in json.dumps(ran)
 
 
-@pytest.mark.slow
 def test_a_frozen_script_runs_alone_and_fails_when_the_data_changed(cells, folder):
     freeze(cells, "who --to frozen.py --with-data")
     assert (folder / "frozen.frozen" / "who.parquet").exists()
@@ -202,7 +202,6 @@ def test_a_frozen_script_runs_alone_and_fails_when_the_data_changed(cells, folde
     assert "0 rows added, 1 removed" in done.stderr
 
 
-@pytest.mark.slow
 def test_a_frozen_notebook_whose_check_fails_stops_with_what_changed(cells, folder):
     freeze(cells, "who --to strict.ipynb")
     file = folder / "strict.ipynb"
@@ -252,7 +251,6 @@ def test_help_and_completion(cells):
     assert "--no-checks" in reply["content"]["matches"]
 
 
-@pytest.mark.slow
 def test_several_tables_of_a_call_and_odd_tool_names(cells, folder):
     assert cells.run("%%claude\nReport, please.").status == "ok"
     source = source_of(cells, "")
@@ -262,7 +260,6 @@ def test_several_tables_of_a_call_and_odd_tool_names(cells, folder):
     run_notebook(folder / "report.ipynb")
 
 
-@pytest.mark.slow
 def test_a_secret_argument_is_read_from_its_variable(cells, folder):
     assert cells.run("%%claude\nHidden, please.").status == "ok"
     freeze(cells, "--all --to hidden.py")
@@ -274,7 +271,6 @@ def test_a_secret_argument_is_read_from_its_variable(cells, folder):
     )
 
 
-@pytest.mark.slow
 def test_a_server_that_is_gone_is_connected_by_the_code(cells):
     cells.run("%mcp_disconnect shop")
     code = next_cell(cells, "%mcp_freeze who --no-checks")
@@ -283,7 +279,6 @@ def test_a_server_that_is_gone_is_connected_by_the_code(cells):
     assert ran.status == "ok", ran.text
 
 
-@pytest.mark.slow
 def test_before_any_call_there_is_nothing_to_freeze(tmp_path):
     with kernel(tmp_path) as running:
         running.run("%load_ext mcp_notebook")

@@ -125,6 +125,7 @@ def test_every_door_gives_all_rows(
     assert "cut" not in said
 
 
+@pytest.mark.slow
 def test_every_door_says_what_was_cut(urls: dict[str, str], tmp_path: Path) -> None:
     sql = SQL["duckdb"].format(rows=MANY)
     limit = ("--max-rows", str(FEW))

@@ -61,6 +61,7 @@ async def test_the_same_cell_gives_the_same_answer(postgres: Any, runner: SqlRun
             assert answer.notes == ("computed on PostgreSQL",)
 
 
+@pytest.mark.slow
 async def test_statements_mean_on_postgres_what_they_mean_in_duckdb(
     postgres: Any, runner: SqlRunner
 ):
