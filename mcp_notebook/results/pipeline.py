@@ -227,10 +227,12 @@ def _read_as_text(
 ) -> Reading:
     """A text and nothing else: an error when it speaks of one."""
     error = error_detection.error_in_prose(base.text)
+    # What a resource was refused for is a note of its own already.
     doubts = tuple(
         f"looks like a table, but: {why}"
         for _, why in rejected
-        if why.startswith("ambiguous") or "more than the limit" in why
+        if why not in notes
+        and (why.startswith("ambiguous") or "more than the limit" in why)
     )
     return replace(
         base,
