@@ -456,6 +456,10 @@ class Recovery:
             return ""
 
         content[int(block)] = changed
+        if int(message) == len(messages) - 1 and messages[-1]["role"] == "assistant":
+            # a paused turn: without what it waited for, nothing of it can go on
+            messages.pop()
+
         return f"A part of the conversation was left out: {words}."
 
     def _take_thinking(self, words: str) -> str:

@@ -299,7 +299,8 @@ def saved_duration(seconds: float) -> str:
 
 def saved_took(record: CallView) -> str:
     """How long the call ran, in output that is saved."""
-    return took(record) if _timed else ""
+    is_over = record.status not in ("running", "approval")
+    return took(record) if _timed or not is_over else ""
 
 
 def took(record: CallView) -> str:
