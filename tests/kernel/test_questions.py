@@ -187,7 +187,8 @@ def test_status_of_one_server_shows_what_it_logged_and_no_stray_lines(cells):
 def test_a_call_by_hand_shows_how_far_it_is(cells):
     assert cells.run(f"%mcp_connect plain {sys.executable} {PLAIN}").status == "ok"
     seen = []
-    message = cells.start('%mcp_call plain.wait {"seconds": 2.5}')
+    call = '%mcp_call plain.wait {"seconds": 2.5}'
+    message = cells.start(call, stdin=True)  # a person is there
     ran = cells.finish(message, on_output=lambda _, now: seen.append(now.text))
     assert ran.status == "ok", ran.text
     assert any("running · 1 s" in text and "% · step " in text for text in seen)
