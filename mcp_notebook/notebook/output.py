@@ -90,11 +90,9 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
     took = saved_duration(time.monotonic() - started)
     # The first table takes the place of the line that was there, so that nothing jumps.
     said = [word for word in (*lines[:1], took) if word]
-    if status.was_shown and said:
-        status.leave(" · ".join(said))
+    if status.was_shown:
+        status.leave(" · ".join(said) or "done")
         del lines[:1]
-    elif status.was_shown:
-        status.end()
 
     for said in lines:
         show_line(said)
