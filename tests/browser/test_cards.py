@@ -96,13 +96,9 @@ def test_a_finished_card_shows_its_whole_table_until_the_kernel_ends(
         first, card = cards(page, 1).first, cards(page, 1).last
         expect(card).to_have_attribute("open", "")
         first.locator("> summary").click()
-        picture = first.get_by_role(
-            "img", name="Lines: revenue by month, 2026-01 to 2026-12"
-        )
-        expect(picture).to_be_visible()
-        expect(
-            first.get_by_role("button", name="by_month.plot(x='month', y='revenue')")
-        ).to_be_visible()
+        drawn = "Lines of by_month (12 rows) · x: month · y: revenue"
+        expect(first.get_by_role("img", name=drawn)).to_be_visible()
+        expect(first.get_by_role("button", name="Copy as Altair code")).to_be_visible()
         # The button's own words name what it copies; where no clipboard is, they are selected.
         expect(
             first.get_by_role("button", name="Copy as a cell that runs it")
@@ -122,9 +118,7 @@ def test_a_finished_card_shows_its_whole_table_until_the_kernel_ends(
     with light_lab.open("finished.ipynb") as page:
         expect(page.output(1).locator("details.mcpn-card")).to_have_count(2)
         expect(cards(page, 1)).to_have_count(0)
-        expect(
-            page.output(1).locator("img[alt^='Lines: revenue by month']")
-        ).to_have_count(1)
+        expect(page.output(1).locator("img[alt^='Lines of by_month']")).to_have_count(1)
 
 
 def looked_through(page: NotebookPage, card: Locator) -> None:
@@ -232,7 +226,7 @@ def test_the_saved_notebook_reads_whole_after_reload_and_as_html(
         output = page.output(2)
         # two cards with their tables, and the code of the chart
         expect(output.locator("details")).to_have_count(3 + 2)
-        output.locator("details > summary").nth(2).click()
+        output.locator("details.mcpn-card > summary").nth(1).click()
         expect(output).to_contain_text("Garden & outdoor")
         assert "Error displaying widget" not in output.inner_text()
         page.screenshot(pictures / f"tour-reopened-{lab.theme}.png", cell=2)
