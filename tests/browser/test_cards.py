@@ -233,7 +233,7 @@ def test_the_saved_notebook_reads_whole_after_reload_and_as_html(
 
     html = export(file, tmp_path, lab.theme)
     with lab.look_at(html) as shown:
-        shown.page.locator("details > summary").nth(2).click()
+        shown.page.locator("details.mcpn-card > summary").nth(1).click()
         expect(shown.page.locator("body")).to_contain_text("2026-10-01 09:00:05")
         shown.page.screenshot(
             path=str(pictures / f"tour-nbconvert-{lab.theme}.png"), full_page=True
