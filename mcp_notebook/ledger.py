@@ -348,7 +348,7 @@ def record_outcome(span: Any, result: ToolResult) -> None:
 def _note_failure(span: Any) -> Iterator[None]:
     try:
         yield
-    except BaseException as error:
+    except BaseException as error:  # also an interrupt: the span says so
         span.set_attribute("error.type", type(error).__name__)
         span.set_attribute("exception.message", hide(str(error)))
         raise

@@ -92,12 +92,6 @@ class Conversation:
         """End a reply that the person stopped: finished text stays, half a tool call never does."""
         self.reply([_text(f"{partial.rstrip()} {INTERRUPTED}".strip())])
 
-    def rewind(self, length: int) -> None:
-        """Forget everything after the first `length` messages: the cell failed before
-        anything was answered.
-        """
-        del self.messages[length:]
-
     def snapshot(self) -> list[dict[str, Any]]:
         """A deep copy to put back with `restore`."""
         return copy.deepcopy(self.messages)

@@ -170,8 +170,8 @@ class NotebookCalls:
         started = time.monotonic()
         try:
             result = await work
-        # Also a cancellation: a call that was told of has an end in every log.
         except BaseException as error:
+            # also a cancellation: a call that was told of has an end in every log
             seconds = time.monotonic() - started
             self.tell(ToolResult(call.id, *_end_of(error), seconds))
             raise

@@ -229,6 +229,7 @@ async def _connect(
             ask=lambda _: NOBODY,
         )
     except Exception:
+        # whatever refused the server: one that is not accepted does not stay
         await state.sessions.disconnect(name)
         raise
 

@@ -76,8 +76,8 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
     try:
         with notebook.asker.in_cell(attended=attended, buttons=False):
             result, value = loop.wait(loop.submit(work(hear)), pump)
-    # An interrupt, too: a line that says "running" must not stay.
     except BaseException:
+        # an interrupt, too: a line that says "running" must not stay
         if status.was_shown:
             status.leave(f"ended after {time.monotonic() - started:.1f} s")
 

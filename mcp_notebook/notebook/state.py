@@ -538,9 +538,6 @@ def frame_of(table: Table, origin: Origin, types: str) -> Any:
     )
 
 
-Getter = Callable[[], Notebook]
-
-
 # Which notebook this kernel runs.
 
 

@@ -123,7 +123,7 @@ class Connection:
                     tick(loop.time() - start)
 
             self._ready.result()
-        except BaseException:
+        except BaseException:  # an interrupt, too: nothing half open is left
             await self._abandon()
             raise
 

@@ -78,7 +78,7 @@ class ServerProcess:
                 start_new_session=True,
                 limit=READ_SIZE,
             )
-        except BaseException:
+        except BaseException:  # whatever kept it from starting: no end is left open
             os.close(write)
             raise
         finally:

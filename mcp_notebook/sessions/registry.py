@@ -225,7 +225,7 @@ async def start_session(
     process = _start_process_ahead(spec, log)
     try:
         module = await _import_sdk()
-    except BaseException:
+    except BaseException:  # an interrupt, too: the process that ran ahead ends
         if process is not None:
             with suppress(OSError):  # it never started
                 await (await process).stop(grace=0)

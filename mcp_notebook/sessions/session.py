@@ -297,7 +297,7 @@ class Session(ToolList, ResourceRequests):
         self.restarter.opening.process = process
         try:
             await self.restarter.start(timeout, lambda _: on_progress(self._doing))
-        except BaseException:
+        except BaseException:  # an interrupt, too: a server that did not connect ends
             await self.close(0.2)
             raise
 

@@ -20,7 +20,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,8 @@ from playwright.sync_api import (
     Playwright,
     sync_playwright,
 )
+
+from tests.fake_messages import FakeMessages, Reply
 
 REPO = Path(__file__).resolve().parents[2]
 START = 90.0  # seconds that the server, a page or a kernel may take to be ready
@@ -372,3 +374,22 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+@contextmanager
+def lab_with_model(
+    script: Callable[[dict[str, Any], int], Reply],
+    folder: Path,
+    **options: Any,
+) -> Iterator[tuple[Lab, FakeMessages]]:
+    """A JupyterLab whose kernels ask a scripted model, with settings of their own.
+    `options` are those of `Lab`.
+    """
+    with FakeMessages(script) as api, tempfile.TemporaryDirectory() as config:
+        environment = {
+            "ANTHROPIC_BASE_URL": api.url,
+            "ANTHROPIC_API_KEY": api.api_key,
+            "MCP_NOTEBOOK_CONFIG_DIR": config,
+        }
+        with Lab(folder, environment=environment, **options) as running:
+            yield running, api

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.lab import Lab, NotebookPage, write_notebook
+from tests.browser.lab import Lab, NotebookPage, lab_with_model, write_notebook
 from tests.fake_messages import FakeMessages, Gate, Reply, text, thinking, use
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -35,20 +35,14 @@ class Asked:
 def asked(request: pytest.FixtureRequest, browser, tmp_path_factory) -> Iterator[Asked]:
     replies: list[Reply] = []
     folder = tmp_path_factory.mktemp("approvals")
-    with FakeMessages(lambda body, n: replies.pop(0)) as api:
-        environment = {
-            "ANTHROPIC_BASE_URL": api.url,
-            "ANTHROPIC_API_KEY": api.api_key,
-            "MCP_NOTEBOOK_CONFIG_DIR": str(folder / "config"),
-        }
-        with Lab(
-            folder,
-            theme=request.param,
-            environment=environment,
-            size=(1100, 900),
-            browser=browser,
-        ) as lab:
-            yield Asked(lab, api, replies)
+    with lab_with_model(
+        lambda body, n: replies.pop(0),
+        folder,
+        theme=request.param,
+        size=(1100, 900),
+        browser=browser,
+    ) as (lab, api):
+        yield Asked(lab, api, replies)
 
 
 def login() -> Reply:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.lab import Lab, NotebookPage, write_notebook
-from tests.fake_messages import FakeMessages, Reply, text, use
+from tests.browser.lab import Lab, NotebookPage, lab_with_model, write_notebook
+from tests.fake_messages import Reply, text, use
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CURIOUS = Path(__file__).parents[1] / "servers" / "curious.py"
@@ -38,22 +38,15 @@ def lab(
             [use(f"curious__{'login' if 'login' in json.dumps(last) else 'order'}")]
         )
 
-    with FakeMessages(script) as api:
-        environment = {
-            "ANTHROPIC_BASE_URL": api.url,
-            "ANTHROPIC_API_KEY": api.api_key,
-            "MCP_NOTEBOOK_CONFIG_DIR": str(tmp_path_factory.mktemp("config")),
-        }
-        folder = tmp_path_factory.mktemp("notebooks")
-        with Lab(
-            folder,
-            theme=request.param,
-            size=(1100, 900),
-            browser=browser,
-            environment=environment,
-        ) as running:
-            running.api = api  # type: ignore[attr-defined]
-            yield running
+    with lab_with_model(
+        script,
+        tmp_path_factory.mktemp("notebooks"),
+        theme=request.param,
+        size=(1100, 900),
+        browser=browser,
+    ) as (running, api):
+        running.api = api  # type: ignore[attr-defined]
+        yield running
 
 
 def test_a_form_is_filled_in_while_the_call_runs(lab: Lab, pictures: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from mcp_notebook.charts.drawing import MIME
-from tests.browser.lab import Lab, write_notebook
-from tests.fake_messages import FakeMessages, Reply, text, use
+from tests.browser.lab import Lab, lab_with_model, write_notebook
+from tests.fake_messages import Reply, text, use
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SETUP = """%load_ext mcp_notebook
@@ -51,21 +51,14 @@ def lab(
             return Reply([use("notebook__query", {"sql": sql})])
         return Reply([use("notebook__chart", {"table": "sales", "spec": SPEC})])
 
-    with FakeMessages(script) as api:
-        environment = {
-            "ANTHROPIC_BASE_URL": api.url,
-            "ANTHROPIC_API_KEY": api.api_key,
-            "MCP_NOTEBOOK_CONFIG_DIR": str(tmp_path_factory.mktemp("config")),
-        }
-        folder = tmp_path_factory.mktemp("notebooks")
-        with Lab(
-            folder,
-            theme=request.param,
-            size=(1100, 1000),
-            browser=browser,
-            environment=environment,
-        ) as running:
-            yield running
+    with lab_with_model(
+        script,
+        tmp_path_factory.mktemp("notebooks"),
+        theme=request.param,
+        size=(1100, 1000),
+        browser=browser,
+    ) as (running, _):
+        yield running
 
 
 def test_a_chart_that_was_asked_for_is_live_and_stays(lab: Lab, pictures: Path) -> None:

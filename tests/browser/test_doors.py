@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.browser.lab import Lab, NotebookPage, write_notebook
-from tests.fake_messages import FakeMessages, Reply, text, use
+from tests.browser.lab import Lab, NotebookPage, lab_with_model, write_notebook
+from tests.fake_messages import Reply, text, use
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 STUDIO = Path(__file__).parents[1] / "servers" / "studio.py"
@@ -69,21 +69,14 @@ def lab(
             return Reply([use("studio__give", {"what": asked[1]})])
         return Reply([use("studio__fail")])
 
-    with FakeMessages(script) as api:
-        environment = {
-            "ANTHROPIC_BASE_URL": api.url,
-            "ANTHROPIC_API_KEY": api.api_key,
-            "MCP_NOTEBOOK_CONFIG_DIR": str(tmp_path_factory.mktemp("config")),
-        }
-        folder = tmp_path_factory.mktemp("notebooks")
-        with Lab(
-            folder,
-            theme=request.param,
-            size=(1000, 900),
-            browser=browser,
-            environment=environment,
-        ) as running:
-            yield running
+    with lab_with_model(
+        script,
+        tmp_path_factory.mktemp("notebooks"),
+        theme=request.param,
+        size=(1000, 900),
+        browser=browser,
+    ) as (running, _):
+        yield running
 
 
 def expect_shown(output: Locator, what: str) -> None:

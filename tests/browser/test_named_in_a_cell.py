@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.lab import Lab, write_notebook
-from tests.fake_messages import FakeMessages, Reply, text, thinking
+from tests.browser.lab import Lab, lab_with_model, write_notebook
+from tests.fake_messages import Reply, text, thinking
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SETUP = """\
@@ -33,21 +33,15 @@ def lab(
 ) -> Iterator[Lab]:
     """A JupyterLab whose kernels ask a scripted model that thinks and answers."""
     reply = Reply([thinking(THOUGHTS), text("The peak is at **1**.")])
-    with FakeMessages(lambda body, number: reply) as api:
-        environment = {
-            "ANTHROPIC_BASE_URL": api.url,
-            "ANTHROPIC_API_KEY": api.api_key,
-            "MCP_NOTEBOOK_CONFIG_DIR": str(tmp_path_factory.mktemp("config")),
-        }
-        with Lab(
-            tmp_path_factory.mktemp("notebooks"),
-            theme=request.param,
-            size=(1000, 700),
-            browser=browser,
-            environment=environment,
-        ) as running:
-            running.api = api  # type: ignore[attr-defined]
-            yield running
+    with lab_with_model(
+        lambda body, number: reply,
+        tmp_path_factory.mktemp("notebooks"),
+        theme=request.param,
+        size=(1000, 700),
+        browser=browser,
+    ) as (running, api):
+        running.api = api  # type: ignore[attr-defined]
+        yield running
 
 
 def test_what_a_question_names_is_sent_and_said(lab: Lab, pictures: Path) -> None:

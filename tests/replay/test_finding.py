@@ -5,7 +5,6 @@ where no notebook's name is known.
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -228,9 +227,6 @@ def by_nbconvert(notebook: Path) -> Any:
 
 
 def by_papermill(notebook: Path) -> Any:
-    if find_spec("papermill") is None:
-        pytest.skip("papermill is not installed")
-
     out = notebook.parent.parent / "ran.ipynb"
     words = ["-m", "papermill", "-k", "python3", "--no-progress-bar"]
     words += ["--cwd", str(notebook.parent)]

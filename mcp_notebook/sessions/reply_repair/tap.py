@@ -541,7 +541,7 @@ class TappedRead(Reader):
         while not self._ready:
             try:
                 item = await self._inner.receive()
-            except BaseException:
+            except BaseException:  # however the stream ended, who waits for it is told
                 self._tap.closed.set()
                 raise
 
