@@ -104,8 +104,7 @@ async def compute(
         ]
         # a facet divides one table into its panels, whichever layer a row is of
         made = [_join_units(units)] if in_facet else [one for _, one, _ in units]
-        names = [f"points_{len(points) + at}" for at in range(1, len(made) + 1)]
-        points += made
+        names = [_name_points(points, one) for one in made]
         views.append(_with_data(view, [unit for unit, _, _ in units], names, in_facet))
         rows = max([rows, *(ranges.rows for _, _, ranges in units)])
         notes += [note for unit, _, _ in units for note in unit.notes]
@@ -113,6 +112,20 @@ async def compute(
     _check_number(sum(len(one.rows) for one in points))
     spec = _put_together(checked, views)
     return Chart(table, spec, tuple(points), rows, tuple(dict.fromkeys(notes)))
+
+
+def _name_points(points: list[Points], made: Points) -> str:
+    """The name of these rows, which are added where no unit drew the same ones before.
+
+    Layers of one table under one name share its order: Vega-Lite drops `sort` where an
+    axis is put together from several tables.
+    """
+    for number, one in enumerate(points, start=1):
+        if one.sql == made.sql:
+            return f"points_{number}"
+
+    points.append(made)
+    return f"points_{len(points)}"
 
 
 def _check_number(marks: int) -> None:

@@ -2,9 +2,11 @@
 marks, and frozen to Altair code that draws the same.
 """
 
+import re
+
 import pytest
 
-from tests.charts.forty import SPECS, Drawn, draw_one, draws_the_same
+from tests.charts.forty import SPECS, Drawn, draw_one, draws_the_same, sales
 
 pytestmark = pytest.mark.slow
 
@@ -27,3 +29,11 @@ def test_a_million_rows_are_drawn_soon_and_the_code_draws_the_same(name: str) ->
 
 def test_there_are_forty() -> None:
     assert len(SPECS) == 40
+
+
+def test_layers_keep_the_order_that_was_asked_for() -> None:
+    """By the height of the bars, though a second layer writes on them."""
+    svg = draw_one(SPECS["layers"]).svg
+    regions = re.findall(r"rotate\(270\)[^>]*>([^<]+)<", svg)
+    totals = sales().groupby("region")["revenue"].sum().sort_values(ascending=False)
+    assert regions == totals.index.tolist()

@@ -126,9 +126,11 @@ def test_files_and_objects_are_shared_by_path_and_by_function(cells):
         ).text.strip()
         == "made"
     )
-    assert cells.run(
-        "print(mcp_notebook.share('sales'), mcp_notebook.share(sales, as_='again'))"
-    ).text.strip() == ("sales again")
+    shared = cells.run(
+        "one = mcp_notebook.share('sales')\n"
+        "print(f\"{one} {mcp_notebook.share(sales, as_='again')}\")"
+    )
+    assert shared.text.strip() == "sales again"
     cells.run("%%mcp_sql notebook --into two\nselect z, a, b from made, more")
     assert cells.run("print(two.iloc[0].tolist())").text.strip() == "[7, 1, 2]"
     assert cells.run("mcp_notebook.unshare('made', 'again')").status == "ok"
