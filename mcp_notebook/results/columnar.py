@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import json
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -104,6 +105,13 @@ def _decode(reader: str, source: pa.NativeFile) -> pa.Table | bounds.Refused:
 _SECONDS = 60  # by the clock; of work it has far less
 _LIBRARIES = 1_200_000_000  # bytes of address space that Arrow and numpy take
 _PER_SECOND = 40_000_000  # bytes: slower than any codec on a loaded machine
+# each thread of its own would reserve address space, which is what is limited
+_ENVIRONMENT = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "MALLOC_ARENA_MAX": "1",
+    "OMP_NUM_THREADS": "1",
+    "ARROW_IO_THREADS": "1",
+}
 _MAIN = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -133,7 +141,7 @@ def _decode_aside(
                 capture_output=True,
                 timeout=_SECONDS,
                 check=False,
-                env={"ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"},
+                env=_ENVIRONMENT,
                 cwd=folder,
             )
         except subprocess.TimeoutExpired:
@@ -176,6 +184,8 @@ def main() -> None:
         answer = {"broken": str(error)[:80]}
 
     sys.stdout.write(json.dumps(answer))
+    sys.stdout.flush()
+    os._exit(0)  # a thread of Arrow that still ends would abort an ordinary exit
 
 
 def _write_plain(data: pa.Table, out: str) -> None:
