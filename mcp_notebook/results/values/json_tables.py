@@ -15,7 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_notebook.results.columns import json_standards
-from mcp_notebook.results.reading import Raw, from_records, from_rows, listing
+from mcp_notebook.results.reading import (
+    Raw,
+    from_records,
+    from_rows,
+    listing,
+    note_beside,
+)
 from mcp_notebook.results.values import json_headings, json_layouts
 from mcp_notebook.results.values.json_headings import holds_only
 
@@ -392,17 +398,17 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
         return [raw if raw.took else raw.mark_taken(value)]
 
     lists = _lists_of_rows(value)
-    if lists:
+    are_remarks = all(str(key).lower() in _REMARK_KEYS for key, _ in lists)
+    # rows inside an object go before the remarks beside it: GraphQL's data and errors
+    found = _tables_inside(value, place) if are_remarks else []
+    if lists and not found:
         return _choose_tables(value, lists, place)
-
-    objects = [item for item in value.items() if type(item[1]) is dict]
-    found: list[Raw] = []
-    for key, sub in objects if place.depth < MAX_DEPTH else ():
-        found += _tables_of_object(sub, place.enter(key))
-
+    if lists:
+        remarks = [key for key, _ in lists]
+        note = note_beside(remarks, "the result")
+        found = [raw.with_note(note) for raw in found]
     if found:
-        # a search that was asked for nothing but its groups has no hits
-        return sorted(found, key=lambda raw: not raw.rows and raw.names is None)
+        return found
 
     only = _find_only_list(value)
     if only is not None:
@@ -411,6 +417,18 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
         return [from_records([value], path=place.path).mark_taken(value)]
 
     return []
+
+
+def _tables_inside(value: dict[str, Any], place: _Place) -> list[Raw]:
+    """The tables of the objects in an object; those without rows come last, since a
+    search that was asked for nothing but its groups has no hits.
+    """
+    found: list[Raw] = []
+    objects = [item for item in value.items() if type(item[1]) is dict]
+    for key, sub in objects if place.depth < MAX_DEPTH else ():
+        found += _tables_of_object(sub, place.enter(key))
+
+    return sorted(found, key=lambda raw: not raw.rows and raw.names is None)
 
 
 def _read_object(value: dict[str, Any], place: _Place) -> Raw | None:
