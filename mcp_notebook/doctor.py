@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from mcp_notebook.config import StdioServer, load_each
+from mcp_notebook.config import ServerSpec, StdioServer, load_each, resolve_command
 from mcp_notebook.config.files import PROJECT_FILE
+from mcp_notebook.config.target import find_remedy
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.notebook import asker, current
@@ -35,14 +36,8 @@ if TYPE_CHECKING:
 PACKAGE = "mcp-notebook"
 OLDEST_PYTHON = (3, 11)
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
-# What servers are started with, and what brings it
-STARTERS = {
-    "uvx": "Install uv: pip install uv.",
-    "npx": "Install Node.js, which brings npx: https://nodejs.org.",
-    "node": "Install Node.js: https://nodejs.org.",
-    "docker": "Install Docker: https://docs.docker.com/get-docker/.",
-    "java": "Install a Java runtime, for example OpenJDK 17.",
-}
+# What servers are commonly started with
+STARTERS = ("uvx", "npx", "node", "docker", "java")
 # A model reads about this many bytes of a schema as one token.
 BYTES_PER_TOKEN = 4
 # Tokens of tool schemas in each request, above which a person should know
@@ -205,13 +200,13 @@ def check_model(environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
 
 def check_starters() -> Iterator[Finding]:
     """The commands that servers are commonly started with."""
-    for command, advice in STARTERS.items():
+    for command in STARTERS:
         path = shutil.which(command)
         if path:
             yield Finding("ok", f"{command}: {path}")
         else:
             what = f"{command} is not here: servers that start with it cannot run"
-            yield Finding("note", what, advice)
+            yield Finding("note", what, find_remedy(command))
 
 
 def check_folders() -> Iterator[Finding]:
@@ -251,14 +246,21 @@ def check_configuration(start: Path) -> Iterator[Finding]:
     for name, spec in entries.items():
         if isinstance(spec, NotebookError):
             yield Finding("wrong", f"{name} of {file}: {spec.message}")
-        elif isinstance(spec, StdioServer) and not shutil.which(spec.command):
-            yield Finding(
-                "wrong",
-                f"{name} of {file}: there is no command {spec.command!r}",
-                STARTERS.get(spec.command, f"Install it, or mend {file}."),
-            )
         else:
-            yield Finding("ok", f"{name} of {file}")
+            yield check_entry(name, spec, file)
+
+
+def check_entry(name: str, spec: ServerSpec, file: Path) -> Finding:
+    """One server of a file: is there what it starts with?"""
+    if not isinstance(spec, StdioServer):
+        return Finding("ok", f"{name} of {file}")
+
+    try:
+        resolve_command(spec, where=f"{name} of {file}")
+    except ConfigError as error:
+        return Finding("wrong", error.message)
+
+    return Finding("ok", f"{name} of {file}")
 
 
 def examine_server(server: str) -> Iterator[Finding]:

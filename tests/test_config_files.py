@@ -5,8 +5,10 @@ sentence with the fix.
 import json
 import os
 import re
+import shutil
 import stat
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from mcp_notebook.config import (
     load_servers,
     resolve_command,
 )
+from mcp_notebook.config.hosts import unpack_bundle
 from mcp_notebook.errors import ConfigError
 
 X = {"command": "x"}
@@ -148,7 +151,8 @@ WRONG_ENTRIES = {
     "oauth holds a number": ({"url": "https://a.example", "oauth": {"client_id": 7}}, 'client_id in "oauth" is a'),
     "certificate": ({"url": "https://example.com", "certificate": "me.pem"}, "is the path of a PEM file"),
 }  # fmt: skip
-WRONG_NAMES = ["a b", "", "a.b", "github.com/x/y", "naïve", "x" * 65, "a\nb", "<b>"]
+ODD_NAMES = ["a b", "a.b", "github.com/x/y", "naïve", "x" * 65, "名前", "1 st", "@a/b"]
+WRONG_NAMES = ["", " ", "a\nb", "<b>", "![x](http://x)", "a\u202eb", "a`b"]
 
 
 def complaint(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> str:
@@ -189,6 +193,35 @@ def test_a_wrong_name_is_answered_with_one_that_is_possible(
     assert list(load_servers(_file(tmp_path, one(X, suggested)), {})) == [suggested]
 
 
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_name_that_cannot_be_typed_connects_under_one_that_can(
+    name: str, tmp_path: Path
+) -> None:
+    path = _file(tmp_path, one(X, name))
+    ((usable, spec),) = load_servers(path, {}).items()
+    assert re.fullmatch(r"[A-Za-z]\w{0,63}", usable, re.ASCII)
+    assert spec.alias == name
+    assert [note for note in spec.notes if usable in note]
+    for written in (usable, name):
+        named = ConnectOptions((written,))
+        assert list(load_each(path, {}, named)) == [usable]
+
+
+def test_names_that_become_the_same_get_numbers_and_possible_ones_stay(
+    tmp_path: Path,
+) -> None:
+    names = ["a b", "a.b", "a_b", "my-server", "ａ b"]
+    path = _file(tmp_path, json.dumps({"mcpServers": dict.fromkeys(names, X)}))
+    found = {spec.alias or name: name for name, spec in load_servers(path, {}).items()}
+    assert found == {
+        "a_b": "a_b",
+        "my-server": "my-server",
+        "a b": "a_b_2",
+        "a.b": "a_b_3",
+        "ａ b": "a_b_4",
+    }
+
+
 def test_a_file_for_windows_is_named_as_one(tmp_path: Path) -> None:
     message = complaint(tmp_path, one({"command": r"C:\Program Files\nodejs\npx.cmd"}))
     assert "a command for Windows" in message
@@ -210,8 +243,12 @@ def test_a_folder_an_unreadable_and_a_huge_file_are_named_as_such(
     binary.write_bytes(b"\xff\x00\x80{}")
     with pytest.raises(ConfigError, match="save it as UTF-8"):
         load_servers(binary)
-    with pytest.raises(ConfigError, match="looks like YAML"):
+    with pytest.raises(ConfigError, match="should be an object"):
         load_servers(_file(tmp_path, "mcpServers:\n  s: x\n", "mcp.yaml"))
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_servers(_file(tmp_path, "mcpServers: [\n", "mcp.yaml"))
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_servers(_file(tmp_path, "[mcp_servers", "config.toml"))
 
 
 def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
@@ -397,6 +434,206 @@ def test_files_of_every_host_are_discovered_and_nothing_starts(tmp_path: Path) -
     assert "empty" in found["c"].problem
     if sys.platform == "linux":
         assert found["g"].notes == ("it is switched off in the file",)
+
+
+CODEX = """
+model = "x"
+[mcp_servers.docs]
+command = "npx"
+args = ["-y", "docs"]
+env_vars = ["DOCS_TOKEN"]
+tool_timeout_sec = 40
+[mcp_servers."far away"]
+url = "https://far.example/mcp"
+bearer_token_env_var = "FAR"
+enabled = false
+"""
+GOOSE = """
+GOOSE_MODEL: x
+extensions:
+  developer: {type: builtin, name: developer, enabled: true}
+  fetch: {type: stdio, cmd: uvx, args: [mcp-server-fetch], env_keys: [KEY], timeout: 300}
+  far: {type: streamable_http, uri: "https://far.example/mcp", enabled: false}
+"""
+JUPYTER_AI = {
+    "mcp_servers": [
+        {"name": "files", "command": "uvx", "args": ["files"], "env": []},
+        {
+            "type": "http",
+            "name": "far",
+            "url": "https://far.example/mcp",
+            "headers": [{"name": "X-Key", "value": "${FAR}"}],
+        },
+    ]
+}
+HERE = {"DOCS_TOKEN": "docs-value", "FAR": "far-value", "KEY": "key-value"}
+MANIFEST = {
+    "manifest_version": "0.3",
+    "name": "my files",
+    "version": "1.0.0",
+    "server": {
+        "type": "node",
+        "entry_point": "server/index.js",
+        "mcp_config": {
+            "command": "node",
+            "args": ["${__dirname}/server/index.js", "${user_config.folders}"],
+            "env": {"KEY": "${user_config.api_key}", "MODE": "${user_config.mode}"},
+        },
+    },
+    "user_config": {
+        "api_key": {"type": "string", "sensitive": True, "required": True},
+        "folders": {"type": "directory", "multiple": True},
+        "mode": {"type": "string", "default": "read"},
+    },
+}
+
+
+def test_codex_keeps_its_servers_in_toml(tmp_path: Path) -> None:
+    path = _file(tmp_path, CODEX, "config.toml")
+    assert list(load_servers(path, HERE)) == ["docs"]
+    found = load_each(path, HERE, ConnectOptions(("docs", "far away")))
+    docs, far = found["docs"], found["far_away"]
+    assert isinstance(docs, StdioServer)
+    assert (docs.command, docs.args) == ("npx", ("-y", "docs"))
+    assert docs.env == {"DOCS_TOKEN": "docs-value"}
+    assert docs.options.timeout == 40
+    assert isinstance(far, HttpServer)
+    assert far.headers == {"Authorization": "Bearer far-value"}
+
+
+def test_goose_keeps_its_servers_in_yaml_beside_parts_of_itself(tmp_path: Path) -> None:
+    path = _file(tmp_path, GOOSE, "config.yaml")
+    (fetch,) = load_servers(path, HERE).values()
+    assert isinstance(fetch, StdioServer)
+    assert (fetch.command, fetch.args) == ("uvx", ("mcp-server-fetch",))
+    assert fetch.env == {"KEY": "key-value"}
+    assert fetch.notes == ()
+    far = load_each(path, HERE, ConnectOptions(("far",)))["far"]
+    assert isinstance(far, HttpServer)
+
+
+def test_jupyter_ai_keeps_its_servers_in_a_list(tmp_path: Path) -> None:
+    path = _file(tmp_path, json.dumps(JUPYTER_AI), "mcp_settings.json")
+    files, far = load_servers(path, HERE).values()
+    assert isinstance(files, StdioServer)
+    assert isinstance(far, HttpServer)
+    assert far.headers == {"X-Key": "far-value"}
+
+
+def extension(tmp_path: Path, **settings: Any) -> Path:
+    """An extension as Claude Desktop lays it down, with what was set for it."""
+    desktop = tmp_path / ".config" / "Claude"
+    folder = desktop / "Claude Extensions" / "local.files"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps(MANIFEST))
+    settings_folder = desktop / "Claude Extensions Settings"
+    settings_folder.mkdir()
+    (settings_folder / "local.files.json").write_text(json.dumps(settings))
+    return folder / "manifest.json"
+
+
+def test_an_installed_extension_starts_with_what_was_set_for_it(tmp_path: Path) -> None:
+    folders = {"folders": ["/a", "/b b"], "api_key": "__encrypted__:xyz"}
+    path = extension(tmp_path, isEnabled=True, userConfig=folders)
+    with pytest.raises(ConfigError, match="variable API_KEY, which is not set"):
+        load_servers(path, {})
+
+    ((name, spec),) = load_servers(path, {"API_KEY": "a-key"}).items()
+    assert name == "my_files"
+    assert isinstance(spec, StdioServer)
+    script = str(path.parent / "server" / "index.js")
+    assert spec.args == (script, "/a", "/b b")
+    assert spec.env == {"KEY": "a-key", "MODE": "read"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folders are those of Linux")
+def test_the_files_of_programs_beside_are_discovered(tmp_path: Path) -> None:
+    texts = {
+        ".codex/config.toml": CODEX,
+        ".config/goose/config.yaml": GOOSE,
+        ".jupyter/mcp_settings.json": json.dumps(JUPYTER_AI),
+        ".jupyter/nbi/mcp.json": one(X, "nbi"),
+        ".lmstudio/mcp.json": one(X, "studio"),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    extension(tmp_path, isEnabled=False)
+    found = discover(tmp_path, tmp_path, {**HERE, "API_KEY": "a-key"})
+    assert {(f.host, f.name) for f in found if not f.problem} == {
+        ("Codex", "docs"),
+        ("Codex", "far_away"),
+        ("Goose", "fetch"),
+        ("Goose", "far"),
+        ("jupyter-ai", "files"),
+        ("jupyter-ai", "far"),
+        ("notebook-intelligence", "nbi"),
+        ("LM Studio", "studio"),
+        ("Claude Desktop extension", "my_files"),
+    }
+    (off,) = [f for f in found if f.name == "my_files"]
+    assert "it is switched off in the file" in off.notes
+
+
+def bundle(tmp_path: Path, **files: str) -> Path:
+    path = tmp_path / "files.mcpb"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("manifest.json", json.dumps(MANIFEST))
+        for name, text in files.items():
+            packed.writestr(name, text)
+
+    return path
+
+
+def test_a_bundle_is_read_and_unpacked_only_when_it_is_asked_for(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("MCP_NOTEBOOK_CONFIG_DIR", str(tmp_path / "settings"))
+    path = bundle(tmp_path, **{"server/index.js": "//"})
+    ((_, spec),) = load_servers(path, {"API_KEY": "a-key"}).items()
+    assert isinstance(spec, StdioServer)
+    script = Path(spec.args[0])
+    assert not script.exists()
+    assert unpack_bundle(path) == script.parents[1]
+    assert script.read_text() == "//"
+    assert unpack_bundle(path) == script.parents[1]
+
+
+@pytest.mark.parametrize("name", ["../out", "/out", "a/../../out", "..\\out", "C:out"])
+def test_a_bundle_writes_nothing_outside_of_its_folder(
+    name: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("MCP_NOTEBOOK_CONFIG_DIR", str(tmp_path / "settings"))
+    path = bundle(tmp_path, **{name: "x"})
+    with pytest.raises(ConfigError, match="leads out of its folder"):
+        unpack_bundle(path)
+
+    assert not list(tmp_path.rglob("out"))
+
+
+def test_python_is_the_python_of_the_kernel() -> None:
+    for command in ("python", "python3"):
+        spec = resolve_command(StdioServer(command, ("server.py",)))
+        assert (spec.command, spec.args) == (sys.executable, ("server.py",))
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("uvx", "pip install uv brings it"),
+        ("npx", "Install Node.js"),
+        ("node", "Install Node.js"),
+        ("docker", "Install Docker"),
+        ("java", "Install a Java runtime"),
+    ],
+)
+def test_a_starter_that_is_missing_is_named_with_what_brings_it(
+    command: str, says: str, monkeypatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(ConfigError, match=says):
+        resolve_command(StdioServer(command))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from mcp_notebook.config.files import (
     find_server,
     load_each,
     load_servers,
+    usable_name,
 )
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.config.specs import (
@@ -58,4 +59,5 @@ __all__ = [
     "resolve_command",
     "secrets_of",
     "spec_fingerprint",
+    "usable_name",
 ]

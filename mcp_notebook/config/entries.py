@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.config.options import OPTIONS, ConnectOptions, split_words
-from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
+from mcp_notebook.config.specs import (
+    HttpServer,
+    ServerSpec,
+    StdioServer,
+    usable_names,
+)
 from mcp_notebook.config.target import (
     apply_options,
     expand,
@@ -29,6 +34,7 @@ from mcp_notebook.secrets import (
     is_public,
     is_secret_name,
 )
+from mcp_notebook.untrusted_text import visible
 
 # What "type" is called by one host or another, as the transport that it means
 TRANSPORTS = {
@@ -75,29 +81,37 @@ OAUTH_KEYS = (
 )
 OAUTH_NAMES = {key: key for key in OAUTH_KEYS}
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]")
+MARKUP = re.compile(r"[<>\[\]{}`\"\\]")
 SHELL = re.compile(r"&&|\|\||[|;<>]")
 
 
 def read_entry(
-    name: str,
+    key: str,
     entry: Any,
     path: Path,
     environ: Mapping[str, str],
     options: ConnectOptions | None = None,
+    *,
+    name: str = "",
 ) -> ServerSpec:
     """One description as a value, with its variables expanded; ConfigError names the
     server and the fix.
 
-    `options`: what the person wants beside; it goes before what the file says.
+    `options`: what the person wants beside; it goes before what the file says. `name`:
+    what it is called here, where its key in the file is no possible name.
     """
-    where = f"server {name!a} in {path}"
-    _check_server_name(name, path)
+    where = f"server {key!a} in {path}"
+    _check_key(key, path)
     _check_shape(entry, where)
     fields = _Fields(entry, where, environ, _folder_of(path))
     if _is_http(fields):
         spec = _http(fields)
     else:
         spec = _stdio(fields)
+
+    if name and name != key:
+        note = f"{visible(key)!r} of {path} is called {name} here"
+        spec = replace(spec, alias=key, notes=(note, *spec.notes))
 
     wanted = ConnectOptions.from_entry(entry, where)
     if options is not None:
@@ -106,15 +120,18 @@ def read_entry(
     return apply_options(spec, wanted, environ, where=where)
 
 
-def _check_server_name(name: str, path: Path) -> None:
-    try:
-        check_name(name)
-    except ConfigError as error:
-        suggestion = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[-64:] or "server"
-        rule = "([A-Za-z0-9_-]{1,64})"
-        raise ConfigError(
-            f"{path}: {error.message[:-1]} {rule}; rename it, for example {suggestion!r}."
-        ) from None
+def _check_key(key: str, path: Path) -> None:
+    """Refuse a name that no host's own dialog makes: it would draw or hide something
+    wherever it is shown.
+    """
+    if key.strip() and key.isprintable() and not MARKUP.search(key):
+        return
+
+    (suggestion,) = usable_names([key]).values()
+    raise ConfigError(
+        f"{path}: server name {key!a} is not usable: 1 to 64 letters, digits, - or _ are "
+        f"([A-Za-z0-9_-]{{1,64}}); rename it, for example {suggestion!r}."
+    )
 
 
 def _check_shape(entry: Any, where: str) -> None:

@@ -9,14 +9,25 @@ import json
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mcp_notebook.config.entries import read_entry
+from mcp_notebook.config.hosts import (
+    LISTED,
+    as_entries,
+    installed_extensions,
+    is_bundle,
+    is_manifest,
+    manifest_entries,
+    read_bundle,
+)
 from mcp_notebook.config.options import ConnectOptions
-from mcp_notebook.config.specs import ServerSpec, describe
+from mcp_notebook.config.specs import ServerSpec, describe, usable_names
 from mcp_notebook.errors import ConfigError
 
 # JSON as editors write it: with comments, trailing commas, a byte order mark; every
@@ -36,14 +47,48 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 OTHER_FORMS = {
-    ".yaml": "YAML",
-    ".yml": "YAML",
-    ".toml": "TOML",
     ".ini": "INI",
     ".env": "a list of variables",
 }
 WORDS = {"True": "true", "False": "false", "None": "null"}  # Python's, and JSON's
 SHAPE = '{"mcpServers": {"NAME": {"command": "...", "args": []}}}'
+
+
+def read_document(path: Path) -> Any:
+    """The document in a file of any form that a host writes: JSON with comments, Codex'
+    TOML, Goose's YAML, the manifest in a bundle. ConfigError in one sentence.
+    """
+    form = path.suffix.lower()
+    if is_bundle(path):
+        return read_bundle(path)
+    if form == ".toml":
+        return _read_toml(path)
+    if form in YAML:
+        return _read_yaml(path)
+
+    return read_json(path)
+
+
+def _read_toml(path: Path) -> Any:
+    try:
+        return tomllib.loads(_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+
+
+def _read_yaml(path: Path) -> Any:
+    text = _text(path)
+    try:
+        # Not among what this package needs: only Goose writes YAML.
+        yaml = import_module("yaml")
+    except ImportError:
+        raise ConfigError(f"{path} is YAML; pip install pyyaml to read it.") from None
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        place = " ".join(str(error).split())
+        raise ConfigError(f"{path} is not valid YAML: {place[:200]}.") from None
 
 
 def read_json(path: Path) -> Any:
@@ -145,14 +190,21 @@ def _blank(match: re.Match[str]) -> str:
 
 
 PROJECT_FILE = ".mcp.json"
-# Claude, Cursor, Windsurf, Cline, Gemini · VS Code · VS Code's settings.json · Zed · Amp
+# Claude, Cursor, Windsurf, Cline, Gemini, LM Studio, notebook-intelligence · jupyter-ai,
+# Codex · VS Code · VS Code's settings.json · Zed · Amp
 PLACES = (
     ("mcpServers",),
+    (LISTED,),
     ("servers",),
     ("mcp", "servers"),
     ("context_servers",),
     ("amp.mcpServers",),
 )
+# Goose. Elsewhere a key of that name is about other things, so only YAML is asked for it.
+YAML_PLACES = (("extensions",), *PLACES)
+TOML_PLACES = ((LISTED,),)
+YAML = (".yaml", ".yml")
+PLACES_OF = {".toml": TOML_PLACES, **dict.fromkeys(YAML, YAML_PLACES)}
 SAYS_HOW = ("command", "url", "serverUrl", "httpUrl")
 
 
@@ -188,21 +240,43 @@ def load_each(
         named = ()
 
     entries = read_entries(path)
-    for name in named:
-        if name not in entries:
+    keys = {name: find_key(name, entries) for name in named}
+    for name, key in keys.items():
+        if key is None:
             raise ConfigError(
                 f"{path} names no server {name!r}; it names: {', '.join(entries) or 'none'}."
             )
 
     found: dict[str, ServerSpec | ConfigError] = {}
+    usable = usable_names(entries)
     switched_on = [name for name, entry in entries.items() if not is_off(entry)]
-    for name in named or switched_on:
+    for key in keys.values() or switched_on:
+        assert key is not None
+        name = usable[key]
         try:
-            found[name] = read_entry(name, entries[name], path, environ, options)
+            found[name] = read_entry(
+                key, entries[key], path, environ, options, name=name
+            )
         except ConfigError as error:
             found[name] = error
 
     return found
+
+
+def find_key(name: str, entries: Mapping[str, Any]) -> str | None:
+    """The key of a server that is named by it, or by the name that it connects under."""
+    if name in entries:
+        return name
+
+    usable = usable_names(entries)
+    return next((key for key in entries if usable[key] == name), None)
+
+
+def usable_name(name: str, path: Path) -> str:
+    """The name that a file's server connects under, by that or by its key there."""
+    entries = read_entries(path)
+    key = find_key(name, entries)
+    return name if key is None else usable_names(entries)[key]
 
 
 def find_server(
@@ -218,14 +292,18 @@ def find_server(
     if path is None:
         return None
 
-    return read_entry(name, read_entries(path)[name], path, environ, options)
+    entries = read_entries(path)
+    key = find_key(name, entries)
+    assert key is not None
+    usable = usable_names(entries)[key]
+    return read_entry(key, entries[key], path, environ, options, name=usable)
 
 
 def find_file(name: str, start: Path) -> Path | None:
     """The nearest .mcp.json, in `start` or above, that names the server."""
     for folder in (start.absolute(), *start.absolute().parents):
         path = folder / PROJECT_FILE
-        if path.is_file() and name in read_entries(path):
+        if path.is_file() and find_key(name, read_entries(path)) is not None:
             return path
     return None
 
@@ -236,11 +314,14 @@ def read_entries(path: Path, *, project: Path | None = None) -> dict[str, Any]:
     `project`: the folder whose own servers are looked for in Claude Code's file, which
     holds many projects.
     """
-    document = read_json(path)
+    document = read_document(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path} should hold an object: {SHAPE}.")
+    if is_manifest(document):
+        return manifest_entries(document, path)
 
-    places = list(_places_in(document))
+    kinds = PLACES_OF.get(path.suffix.lower(), PLACES)
+    places = list(_places_in(document, kinds))
     found = _entries_of(places, path)
     if isinstance(document.get("projects"), dict):
         return {**found, **project_entries(document, project or Path.cwd())}
@@ -256,6 +337,7 @@ def read_entries(path: Path, *, project: Path | None = None) -> dict[str, Any]:
 def _entries_of(places: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for place, entries in places:
+        entries = as_entries(place, entries)
         if not isinstance(entries, dict):
             raise ConfigError(
                 f'"{place}" in {path} should be an object with one entry a server.'
@@ -298,10 +380,15 @@ def is_off(entry: Any) -> bool:
     )
 
 
-def _places_in(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _places_in(
+    document: Mapping[str, Any], kinds: tuple[tuple[str, ...], ...] = PLACES
+) -> Iterator[tuple[str, Any]]:
     """What stands in each place that servers are kept in, also when it is no object."""
-    for outer, *inner in PLACES:
+    for outer, *inner in kinds:
         if outer not in document:
+            continue
+        # As a table it is Codex' in TOML; in JSON it is a slip for "mcpServers".
+        if outer == LISTED and kinds is PLACES and isinstance(document[outer], dict):
             continue
 
         if not inner:
@@ -352,6 +439,8 @@ class Found:
     what: str = ""
     problem: str = ""
     notes: tuple[str, ...] = ()
+    # its key in the file, where that is no name that it can connect under
+    alias: str = ""
 
 
 def discover(
@@ -384,6 +473,8 @@ def _project_files(start: Path, home: Path) -> Iterator[tuple[str, Path, bool]]:
         yield "Cursor", folder / ".cursor" / "mcp.json", True
         yield "Gemini CLI", folder / ".gemini" / "settings.json", False
         yield "Zed", folder / ".zed" / "settings.json", False
+        yield "Codex", folder / ".codex" / "config.toml", False
+        yield "jupyter-ai", folder / ".jupyter" / "mcp_settings.json", True
 
 
 def _user_files(home: Path) -> Iterator[tuple[str, Path, bool]]:
@@ -397,6 +488,23 @@ def _user_files(home: Path) -> Iterator[tuple[str, Path, bool]]:
     yield "Claude Desktop", desktop, False
     yield "VS Code", applications / "Code" / "User" / "mcp.json", True
     yield "VS Code", applications / "Code" / "User" / "settings.json", False
+    yield "jupyter-ai", home / ".jupyter" / "mcp_settings.json", True
+    intelligence = home / ".jupyter" / "nbi"
+    yield "notebook-intelligence", intelligence / "mcp.json", True
+    yield "notebook-intelligence", intelligence / "config.json", False
+    yield "Codex", home / ".codex" / "config.toml", False
+    yield "LM Studio", home / ".lmstudio" / "mcp.json", True
+    yield "LM Studio", home / ".cache" / "lm-studio" / "mcp.json", True
+    yield "Goose", _goose_folder(home) / "config.yaml", False
+    for manifest in installed_extensions(applications):
+        yield "Claude Desktop extension", manifest, True
+
+
+def _goose_folder(home: Path) -> Path:
+    if sys.platform == "win32":
+        return _application_data(home) / "Block" / "goose" / "config"
+
+    return home / ".config" / "goose"
 
 
 def _application_data(home: Path) -> Path:
@@ -427,11 +535,14 @@ def _list_entries(
         return []
 
     found = []
-    for name, entry in entries.items():
+    usable = usable_names(entries)
+    for key, entry in entries.items():
+        name = usable[key]
+        alias = "" if name == key else key
         try:
-            spec = read_entry(name, entry, path, environ)
+            spec = read_entry(key, entry, path, environ, name=name)
         except ConfigError as error:
-            found.append(Found(host, path, name, problem=error.message))
+            found.append(Found(host, path, name, problem=error.message, alias=alias))
             continue
 
         if is_off(entry):
@@ -440,7 +551,7 @@ def _list_entries(
             off = ()
 
         notes = (*off, *getattr(spec, "notes", ()))
-        found.append(Found(host, path, name, describe(spec), notes=notes))
+        found.append(Found(host, path, name, describe(spec), notes=notes, alias=alias))
 
     return found
 

@@ -13,8 +13,10 @@ import os
 import re
 import shlex
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -32,6 +34,7 @@ from mcp_notebook.secrets import (
 
 HIDDEN = "•••"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LONGEST_NAME = 50  # letters of one that is made, which leaves room for a number
 LARGEST_SCRIPT = 4_000_000  # bytes
 SCRIPTS = tuple(
     ".py .pyz .pyw .js .mjs .cjs .ts .mts .sh .bash .rb .pl .php .lua .r .R .jar".split()
@@ -56,6 +59,8 @@ class StdioServer:
     options: ConnectOptions = field(default=ConnectOptions(), compare=False)
     # what the person should know before it starts
     notes: tuple[str, ...] = field(default=(), compare=False)
+    # what its file calls it, where that is no name that it can connect under
+    alias: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
         return f"StdioServer({describe(self)})"
@@ -81,6 +86,7 @@ class HttpServer:
     sends: tuple[str, ...] = field(default=(), compare=False)
     options: ConnectOptions = field(default=ConnectOptions(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    alias: str = field(default="", compare=False)
     # an httpx2.Auth of the person's own, instead of `oauth`
     auth: object | None = field(default=None, compare=False)
 
@@ -112,6 +118,37 @@ def check_name(name: str) -> str:
     raise ConfigError(
         f"server name {name!a} is not usable: 1 to 64 letters, digits, - or _ are."
     )
+
+
+def usable_names(names: Iterable[str]) -> dict[str, str]:
+    """The name that each server of a file connects under, by the one it has there: its
+    own where that is possible, else one that Python can write.
+    """
+    named = list(names)
+    found = {name: name for name in named if NAME.fullmatch(name)}
+    for name in named:
+        if name not in found:
+            found[name] = _free_name(_python_name(name), found.values())
+
+    return found
+
+
+def _python_name(name: str) -> str:
+    """`github.com/upstash/context7-mcp` as `github_com_upstash_context7_mcp`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_")[:LONGEST_NAME].rstrip("_")
+    if not words:
+        return "server"
+    if words[0].isdigit():
+        return f"server_{words}"
+
+    return words
+
+
+def _free_name(name: str, others: Iterable[str]) -> str:
+    """The name, with a number where another server has it already."""
+    numbered = (f"{name}_{number}" for number in count(2))
+    return next(one for one in chain([name], numbered) if one not in set(others))
 
 
 def describe(spec: ServerSpec) -> str:

@@ -162,9 +162,17 @@ WINDOWS = (
 REMEDIES = {
     **dict.fromkeys(("uvx", "uv"), "pip install uv brings it."),
     **dict.fromkeys(("npx", "node", "npm"), NODE),
-    "docker": "Install Docker, or use another way to start this server.",
+    "docker": "Install Docker (docs.docker.com/get-docker), or use another way to "
+    "start this server.",
+    "java": "Install a Java runtime, for example OpenJDK 17.",
+    **dict.fromkeys(("bun", "bunx"), "npm install -g bun brings it."),
+    "deno": "pip install deno brings it.",
+    "dotnet": "Install .NET (dotnet.microsoft.com).",
+    "go": "Install Go (go.dev).",
+    "Rscript": "Install R (r-project.org).",
     **dict.fromkeys(("cmd", "cmd.exe", "powershell"), WINDOWS),
 }
+PYTHONS = ("python", "python3")
 SHELLS = ("sh", "bash", "zsh", "cmd", "cmd.exe", "powershell")
 LIKE_A_URL = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d{1,5}(/\S*)?")
 
@@ -246,14 +254,18 @@ def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioSer
     name can be run.
 
     `mcp-notebook` becomes this Python running our own file, isolated, so that it works before any
-    PATH is set up; other names are looked for on PATH and then beside this Python,
-    where pip put the scripts of this environment.
+    PATH is set up, and `python` is this Python, which has what the notebook installed;
+    other names are looked for on PATH and then beside this Python, where pip put the
+    scripts of this environment.
     """
     if spec.cwd and not os.path.isdir(os.path.expanduser(spec.cwd)):
         raise ConfigError(f"{where} cannot start: there is no folder {spec.cwd}.")
 
     if spec.command == OWN_COMMAND:
         return replace(spec, command=sys.executable, args=(*OWN_START, *spec.args))
+
+    if spec.command in PYTHONS and not spec.env.get("PATH"):
+        return replace(spec, command=sys.executable)
 
     path = spec.env.get("PATH") or os.environ.get("PATH")
     beside = str(Path(sys.executable).parent)
@@ -407,11 +419,11 @@ def _why_not(spec: StdioServer, where: str) -> str:
 
     return (
         f"{where} cannot start: there is no program {command!r} on PATH or beside this "
-        f"Python. {_remedy(command)}"
+        f"Python. {find_remedy(command)}"
     )
 
 
-def _remedy(command: str) -> str:
+def find_remedy(command: str) -> str:
     """What to do about a program that is not there."""
     name = Path(command).name
     if name in REMEDIES:

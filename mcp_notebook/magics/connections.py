@@ -126,7 +126,7 @@ class MCPMagics(Magics):
         # Not split as a shell would: the quotes of JSON must come through.
         target, _, rest = line.strip().partition(" ")
         rest, into = _take_into(rest)
-        server, tool = by_hand.split_target(target)
+        server, tool = by_hand.split_target(target, self._notebook.sessions)
         with interruptible():
             arguments = by_hand.parse_arguments(rest)
 

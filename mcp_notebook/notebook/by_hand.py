@@ -7,7 +7,7 @@ import base64
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -378,8 +378,15 @@ def _name_engine(notes: tuple[str, ...]) -> str:
     return next(said, "DuckDB in this process")
 
 
-def split_target(target: str) -> tuple[str, str]:
-    """`server.tool` into its parts; the tool may hold dots itself."""
+def split_target(target: str, sessions: Iterable[Any] = ()) -> tuple[str, str]:
+    """`server.tool` into its parts; the tool may hold dots itself, and so may what a
+    file calls the server.
+    """
+    for session in sessions:
+        alias = getattr(session.spec, "alias", "")
+        if alias and target.startswith(f"{alias}."):
+            return session.name, target[len(alias) + 1 :]
+
     # names of servers hold no dot
     server, dot, tool = target.partition(".")
     if not (server and dot and tool):

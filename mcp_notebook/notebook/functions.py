@@ -108,7 +108,7 @@ def call(
         state,
         _call(
             state,
-            *by_hand.split_target(target),
+            *by_hand.split_target(target, state.sessions),
             arguments or {},
             timeout,
             tables=tables,
@@ -126,7 +126,11 @@ async def acall(
     """`call` for code that awaits."""
     state = current.notebook()
     work = _call(
-        state, *by_hand.split_target(target), arguments or {}, timeout, tables=tables
+        state,
+        *by_hand.split_target(target, state.sessions),
+        arguments or {},
+        timeout,
+        tables=tables,
     )
     return await current.run_awaited(state, work)
 

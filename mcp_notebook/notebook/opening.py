@@ -26,6 +26,7 @@ from mcp_notebook.config import (
     origin_of,
     spec_fingerprint,
 )
+from mcp_notebook.config.hosts import bundle_folder, is_bundle, unpack_bundle
 from mcp_notebook.config.options import USAGE
 from mcp_notebook.config.target import OWN_START, expand
 from mcp_notebook.display.call_view import saved_duration
@@ -96,6 +97,34 @@ def may_start(
 
     # Last: what was refused above must be asked again next time.
     notebook.starts.keep(start)
+
+
+def unpack_bundle_of(
+    path: Path,
+    spec: ServerSpec,
+    *,
+    say: Callable[[str], None],
+    ask: Callable[[Question], Reply],
+) -> None:
+    """Write a bundle's files where its command expects them, once, after the person has
+    seen the command and agreed; raises ConnectError otherwise. Other files: nothing.
+    """
+    if not is_bundle(path) or bundle_folder(path).is_dir():
+        return
+
+    say(f"{path} starts {describe(spec)}")
+    question = Question(
+        f"The files of {path.name} are not unpacked yet; they would go to "
+        f"{bundle_folder(path)}.",
+        prompt="Unpack and start it?",
+    )
+    if ask(question).choice != "once":
+        raise ConnectError(
+            f"{path} was not unpacked, for nobody agreed to it; run the cell again and "
+            "answer y."
+        )
+
+    unpack_bundle(path)
 
 
 def _may_send(
@@ -266,7 +295,10 @@ def resolve(
     elif options.words:
         found = {options.name: config.build_server(options, environ)}
     else:
-        found = {options.name: _find_by_name(options, environ)}
+        spec = _find_by_name(options, environ)
+        path = config.find_file(options.name, Path.cwd())
+        name = config.usable_name(options.name, path) if path else options.name
+        found = {name: spec}
 
     # Its tools are trusted: another server must not come under its name.
     if OWN_SERVER in found:
@@ -288,13 +320,16 @@ def sources(options: ConnectOptions) -> dict[str, Path]:
     """
     if options.config:
         path = config_file(options)
-        return dict.fromkeys(options.names or config.load_each(path), path)
+        return dict.fromkeys(config.load_each(path, options=options), path)
 
     if options.words:
         return {}
 
-    found = {name: config.find_file(name, Path.cwd()) for name in options.names}
-    return {name: path for name, path in found.items() if path is not None}
+    path = config.find_file(options.name, Path.cwd())
+    if path is None:
+        return {}
+
+    return {config.usable_name(options.name, path): path}
 
 
 def config_file(
@@ -312,12 +347,12 @@ def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> Server
 
     # What other programs on this machine know is offered, never taken unasked.
     known = config.discover(Path.cwd(), environ=environ)
-    elsewhere = next((found for found in known if found.name == name), None)
+    elsewhere = next((f for f in known if name in (f.name, f.alias)), None)
     if elsewhere is not None:
         raise ConfigError(
             f"No .mcp.json here or above names a server {name!r}, and the one of "
             f"{elsewhere.host} does: "
-            f"%mcp_connect --config {shlex.quote(str(elsewhere.path))} {name}"
+            f"%mcp_connect --config {shlex.quote(str(elsewhere.path))} {elsewhere.name}"
         )
 
     of_project = [found.name for found in known if found.host == "project"]
@@ -376,6 +411,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     # One after the other and before any starts: the input box is for one question.
     for name, path in sources(options).items():
         if name in servers:
+            unpack_bundle_of(path, servers[name], say=show_line, ask=ask)
             start = start_of(path, name, servers[name])
             free = not attended and notebook.settings.unattended == "allow"
             may_start(notebook, start, say=show_line, ask=ask, may_send=free)

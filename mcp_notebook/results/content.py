@@ -269,23 +269,37 @@ def take_pictures(value: Any) -> tuple[Any, list[Picture]]:
 
 def _may_hold_picture(value: Any) -> bool:
     """Whether a text of the value looks like one; of rows the first are looked at."""
-    texts = (item for item in scalars_in(value, _SEARCHED) if isinstance(item, str))
-    return any(text == "image" or _looks_like_picture(text) for text in texts)
+    # each result comes through here: a plain loop, without a generator a value
+    level = [value]
+    while level:
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                if item == "image" or _looks_like_picture(item):
+                    return True
+            elif isinstance(item, dict):
+                if "image" in item:
+                    return True
+                inner += itertools.islice(item.values(), _SEARCHED)
+            elif isinstance(item, (list, tuple)):
+                inner += item[:_SEARCHED]
+
+        level = inner
+
+    return False
 
 
-def scalars_in(value: Any, most: int | None = None) -> Iterator[Any]:
-    """All scalars of a value and all keys, level by level; with `most` only those of so
-    many items of each container.
-    """
+def scalars_in(value: Any) -> Iterator[Any]:
+    """All scalars of a value and all keys, level by level."""
     level = [value]
     while level:
         inner: list[Any] = []
         for item in level:
             if isinstance(item, dict):
                 yield from item
-                inner += itertools.islice(item.values(), most)
+                inner += item.values()
             elif isinstance(item, (list, tuple)):
-                inner += itertools.islice(item, most)
+                inner += item
             else:
                 yield item
 

@@ -94,6 +94,7 @@ _DIGITS = 15  # that a float keeps of every decimal
 _EXACT_SCALE = 22  # the largest power of ten that is a float of its own
 
 _FEW = 256
+_FEW_DECIMALS = 16
 _TEXT: Any = pd.api.types.pandas_dtype("str")
 
 
@@ -296,7 +297,8 @@ def _decimal_floats(column: pa.ChunkedArray) -> Any:
     """Floats where every decimal has at most 15 digits, which a float keeps; else the
     decimals.
     """
-    units = _units(column)
+    # for a few values each of Arrow's steps takes longer than all of them
+    units = None if len(column) <= _FEW_DECIMALS else _units(column)
     if units is None:
         floats = _floats_one_by_one(column)
     else:

@@ -142,7 +142,7 @@ class Sessions:
         the tokens of a sign-in.
         """
         session = self.get(name)
-        del self._sessions[name]
+        del self._sessions[session.name]
         await session.close()
         url = getattr(session.spec, "url", "")
         if forget and url:
@@ -155,9 +155,15 @@ class Sessions:
         await asyncio.gather(*(session.announce_roots() for session in self))
 
     def get(self, name: str) -> Session:
-        """The session of that name; SessionError lists the names, the nearest first."""
+        """The session of that name, or of what its file calls it; SessionError lists the
+        names, the nearest first.
+        """
         if name in self._sessions:
             return self._sessions[name]
+
+        for session in self._sessions.values():
+            if name and getattr(session.spec, "alias", "") == name:
+                return session
 
         if not self._sessions:
             raise SessionError(

@@ -1,16 +1,23 @@
 """What a person is shown, and asked, before a project's server starts."""
 
+import json
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mcp_notebook.config import StdioServer, describe, spec_fingerprint
+from mcp_notebook.config import (
+    StdioServer,
+    describe,
+    load_servers,
+    spec_fingerprint,
+)
 from mcp_notebook.display.questions import Question
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.events import Reply
-from mcp_notebook.notebook.opening import may_start
+from mcp_notebook.notebook.opening import may_start, unpack_bundle_of
 from mcp_notebook.policy import Start, Starts
 
 
@@ -69,3 +76,26 @@ def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path) -> None:
     (tmp_path / "user").mkdir()
     (tmp_path / "user" / "starts.json").write_text("[broken")
     assert "starts" in begin(tmp_path, start(tmp_path, "-m", "shop"), None)[0]
+
+
+def test_a_bundle_is_unpacked_after_a_yes_that_shows_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_NOTEBOOK_CONFIG_DIR", str(tmp_path / "settings"))
+    start_with = {"command": "node", "args": ["${__dirname}/index.js"]}
+    manifest = {"name": "b", "version": "1", "server": {"mcp_config": start_with}}
+    path = tmp_path / "b.mcpb"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("manifest.json", json.dumps(manifest))
+        packed.writestr("index.js", "//")
+
+    (spec,) = load_servers(path, {}).values()
+    assert isinstance(spec, StdioServer)
+    said: list[str] = []
+    with pytest.raises(ConnectError, match="was not unpacked"):
+        unpack_bundle_of(path, spec, say=said.append, ask=lambda _: Reply("deny"))
+
+    assert said == [f"{path} starts {describe(spec)}"]
+    assert not Path(spec.args[0]).exists()
+    unpack_bundle_of(path, spec, say=said.append, ask=lambda _: Reply("once"))
+    assert Path(spec.args[0]).read_text() == "//"
