@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from mcp_notebook.secrets import MASK, KnownValues
@@ -23,9 +24,12 @@ from mcp_notebook.sql_words import is_query, looks_around, sql_of
 Node = Any
 Covers = Callable[[str], bool]
 STAR = "*"
+NO_VIEWS: Mapping[str, str] = MappingProxyType({})
 _WORDS = re.compile(r"\w+")
-# What gives nothing of its argument's value away, and what names columns by a pattern.
-_SAFE = ("Count", "CountIf", "ApproxDistinct", "Exists", "RowNumber")
+# What gives nothing of a whole column's values away, and what names columns by a pattern.
+_COUNTING = ("Count", "ApproxDistinct")
+_SAFE = ("RowNumber",)
+MOST_NESTED_VIEWS = 10
 _UNFOLLOWED = ("Pivot", "MatchRecognize", "Command", "Columns")
 
 
@@ -35,7 +39,7 @@ _UNFOLLOWED = ("Pivot", "MatchRecognize", "Command", "Columns")
 # made from: through expressions, subqueries, common table expressions, set operations
 # and renamed columns. Counting and asking whether there is a value give nothing away.
 # What cannot be followed counts as masked. Conditions are not followed (`WHERE email
-# LIKE 'a%'` shows which rows there are), nor are views, whose text is in the database.
+# LIKE 'a%'` shows which rows there are); views are where the server tells their text.
 
 
 class Unfollowed(Exception):
@@ -68,26 +72,80 @@ class Scope:
 
 
 def masked_columns(
-    sql: str, columns: Sequence[str], covers: Covers, hint: str = ""
+    sql: str,
+    columns: Sequence[str],
+    covers: Covers,
+    hint: str = "",
+    views: Mapping[str, str] = NO_VIEWS,
 ) -> frozenset[str]:
     """The columns of the answer to a statement that may hold values of masked columns.
 
     `covers` says which names are masked; `hint` are the names of the server and its
-    tool, which tell the dialect.
+    tool, which tell the dialect; `views` are the queries of the database's views that
+    the statement names, as far as they are known.
     """
     # a second column of one name is told apart by a number
     named = frozenset(name for name in columns if covers(name) or covers(_plain(name)))
     if not sql or not (is_query(sql) or looks_around(sql)):
         return named
 
-    outputs = _read_outputs(sql, covers, hint)
-    if outputs is None:
-        if mentions(sql, covers) and not looks_around(sql):
-            return frozenset(columns)
+    summarized = _SUMMARIZE.match(sql)
+    if summarized is not None:
+        return named | _mask_summary(
+            sql[summarized.end() :], columns, covers, hint, views
+        )
 
-        return named
+    readings = _read_outputs(sql, covers, hint, views)
+    if readings:
+        placed = (_place_outputs(outputs, columns) for outputs in readings)
+        return named.union(*placed)
 
-    return named | _place_outputs(outputs, columns)
+    told = " ".join((sql, *views.values()))
+    if mentions(told, covers) and not looks_around(sql):
+        return frozenset(columns)
+
+    return named
+
+
+def tells_masked(
+    sql: str, covers: Covers, hint: str = "", views: Mapping[str, str] = NO_VIEWS
+) -> bool:
+    """Whether the answer to a statement may hold masked values in a text that is not
+    read as a table: of which columns all of its values are cannot be said there.
+    """
+    if not is_query(sql):
+        return False
+
+    readings = _read_outputs(sql, covers, hint, views)
+    if not readings:
+        return mentions(" ".join((sql, *views.values())), covers)
+
+    outputs = [output for reading in readings for output in reading]
+    return any(output.masked or output.name == STAR for output in outputs)
+
+
+# what a summary of a column says without a value of it
+_PLAIN_FACTS = ("column_name", "column_type", "count", "null_percentage")
+_SUMMARIZE = re.compile(r"\s*summarize\b", re.IGNORECASE)
+
+
+def _mask_summary(
+    of: str, columns: Sequence[str], covers: Covers, hint: str, views: Mapping[str, str]
+) -> frozenset[str]:
+    """The columns of DuckDB's SUMMARIZE that tell values, where what is summed up holds
+    masked values under names that tell nothing; rows of masked names are hidden as rows.
+    """
+    if is_query(of):
+        query = of
+    else:
+        query = f"select * from {of}"  # noqa: S608 - it is read and never run
+
+    readings = _read_outputs(query, covers, hint, views)
+    outputs = [output for reading in readings for output in reading]
+    if readings and not any(o.masked and not covers(o.name) for o in outputs):
+        return frozenset()
+
+    return frozenset(columns) - frozenset(_PLAIN_FACTS)
 
 
 def mentions(sql: str, covers: Covers) -> bool:
@@ -95,33 +153,101 @@ def mentions(sql: str, covers: Covers) -> bool:
     return any(covers(word) for word in set(_WORDS.findall(sql)))
 
 
-def _read_outputs(sql: str, covers: Covers, hint: str) -> Outputs | None:
-    """The outputs of a statement, None when it cannot be read or followed."""
-    tree = _parse(sql, likely_dialects(hint))
-    if tree is None:
-        return None
+def _read_outputs(
+    sql: str, covers: Covers, hint: str, views: Mapping[str, str]
+) -> list[Outputs]:
+    """The outputs of a statement, as each dialect reads it that the server may speak;
+    empty when none can.
+    """
+    trees = import_module("sqlglot.expressions")
+    found: list[Outputs] = []
+    for dialect in likely_dialects(hint):
+        tree = _parse(sql, dialect)
+        if tree is None:
+            continue
+
+        followed = _follow_views(views, dialect, covers, trees)
+        try:
+            outputs = _Follower(covers, trees, followed).outputs(tree, Scope({}))
+        except (Unfollowed, RecursionError):
+            outputs = (Output(STAR, True),)
+
+        if outputs not in found:
+            found.append(outputs)
+
+    return found
+
+
+def _follow_views(
+    views: Mapping[str, str], dialect: str, covers: Covers, trees: Any
+) -> dict[str, Outputs]:
+    """The outputs of each view. A view may read others: as often as there are views,
+    each is followed with what the last round knew, so that their order does not count.
+    """
+    # one that was not read yet, or cannot be, counts as masked
+    known: dict[str, Outputs] = dict.fromkeys(views, (Output(STAR, True),))
+    for _ in range(min(len(views), MOST_NESTED_VIEWS)):
+        before = dict(known)
+        for name, sql in views.items():
+            known[name] = _follow_view(sql, dialect, _Follower(covers, trees, before))
+
+        if known == before:
+            break
+
+    return known
+
+
+def _follow_view(sql: str, dialect: str, follower: _Follower) -> Outputs:
+    view = _parse_any(sql, dialect)
+    if type(view).__name__ == "Create":
+        query, names = view.expression, _column_names(view.this)
+    else:
+        query, names = view, []
+
+    if query is None:
+        return (Output(STAR, True),)
 
     try:
-        return _Follower(covers, import_module("sqlglot.expressions")).outputs(
-            tree, Scope({})
-        )
+        return _name_outputs(follower.outputs(query, Scope({})), names)
     except (Unfollowed, RecursionError):
         return (Output(STAR, True),)
 
 
+def _column_names(made: Node) -> list[str]:
+    """The names that `CREATE VIEW v(a, b)` gives its columns."""
+    return [column.name.casefold() for column in made.expressions or ()]
+
+
 @lru_cache(maxsize=256)
-def _parse(sql: str, dialects: tuple[str, ...]) -> Any:
-    trees = parse_first(sql, dialects)
-    if trees is not None and len(trees) == 1 and is_query_tree(trees[0]):
+def _parse(sql: str, dialect: str) -> Any:
+    tree = _parse_any(sql, dialect)
+    if tree is not None and is_query_tree(tree):
+        return tree
+
+    return None
+
+
+@lru_cache(maxsize=256)
+def _parse_any(sql: str, dialect: str) -> Any:
+    trees = parse_first(sql, (dialect,))
+    if trees is not None and len(trees) == 1:
         return trees[0]
 
     return None
+
+
+# as `results` names columns that came without names
+_NUMBERED = re.compile(r"column_\d+")
 
 
 def _place_outputs(outputs: Outputs, columns: Sequence[str]) -> frozenset[str]:
     """The masked ones among the columns of an answer: by their place as far as no `*`
     stands before them, or after them; between two by their name.
     """
+    has_star = any(output.name == STAR for output in outputs)
+    if has_star and all(_NUMBERED.fullmatch(name) for name in columns):
+        return frozenset(columns)  # the server sent no names
+
     if not any(output.masked for output in outputs):
         return frozenset()
 
@@ -161,9 +287,11 @@ def _plain(name: str) -> str:
 
 
 class _Follower:
-    def __init__(self, covers: Covers, trees: Any) -> None:
+    def __init__(
+        self, covers: Covers, trees: Any, views: Mapping[str, Outputs]
+    ) -> None:
         # `trees`: sqlglot's kinds of nodes, which load where a statement is followed
-        self._covers, self._exp = covers, trees
+        self._covers, self._exp, self._views = covers, trees, views
 
     def outputs(self, query: Node, scope: Scope) -> Outputs:
         """The outputs of a query; raises `Unfollowed`."""
@@ -278,7 +406,9 @@ class _Follower:
                     around = Scope(scope.queries, found, scope.outer)
                     made = (Output(STAR, self._is_masked(table, around)),)
                 else:
-                    made = self._follow_source(table, scope)
+                    # a function in FROM may take the rows of those before it
+                    around = Scope(scope.queries, found, scope.outer)
+                    made = self._follow_source(table, around)
 
                 found[table.alias_or_name.casefold() or f"?{number}"] = made
 
@@ -291,6 +421,9 @@ class _Follower:
         known = None
         if not table.db:
             known = scope.queries.get(table.name.casefold())
+
+        if known is None:
+            known = self._views.get(table.name.casefold())
 
         if known is not None:
             return self._rename_outputs(known, table)
@@ -307,19 +440,7 @@ class _Follower:
 
     def _rename_outputs(self, outputs: Outputs, of: Node) -> Outputs:
         """The outputs under the names that an alias gives them, `AS t(a, b)`."""
-        names = _new_names(of)
-        if not names:
-            return outputs
-
-        if any(output.name == STAR for output in outputs):
-            # a table's columns in an order that only the engine knows
-            return (Output(STAR, True),)
-
-        renamed = [
-            Output(name, output.masked)
-            for name, output in zip(names, outputs, strict=False)
-        ]
-        return (*renamed, *outputs[len(renamed) :])
+        return _name_outputs(outputs, _new_names(of))
 
     def _is_masked(self, expression: Node, scope: Scope) -> bool:
         """Whether a value of the expression may be made from a masked one."""
@@ -334,7 +455,7 @@ class _Follower:
             self._exp.Alias: lambda alias, scope: self._is_masked(alias.this, scope),
             self._exp.TableAlias: lambda alias, scope: False,
         }
-        if type(expression).__name__ in _SAFE or _asks_for_null(expression):
+        if self._tells_no_value(expression):
             return False
 
         for kind, judge in judges.items():
@@ -344,9 +465,46 @@ class _Follower:
         children = expression.iter_expressions()
         return any(self._is_masked(child, scope) for child in children)
 
+    def _tells_no_value(self, expression: Node) -> bool:
+        """Whether there is a value, and how many: of columns as they are, since what
+        was computed may be null by the value (`count(email > 'r' or null)`).
+        """
+        kind = type(expression).__name__
+        if kind not in _COUNTING:
+            return kind in _SAFE or _asks_for_null(expression)
+
+        counted = expression.this
+        if isinstance(counted, self._exp.Distinct):
+            parts = counted.expressions
+        else:
+            parts = [counted]
+
+        plain = (self._exp.Column, self._exp.Star, self._exp.Literal)
+        return all(part is None or isinstance(part, plain) for part in parts)
+
     def _is_masked_query(self, query: Node, scope: Scope) -> bool:
+        """A query as a value: what it gives, and what it gives it for."""
         inner = Scope(scope.queries, outer=scope)
-        return any(output.masked for output in self.outputs(query, inner))
+        if any(output.masked for output in self.outputs(query, inner)):
+            return True
+
+        return any(map(self._is_tested, query.find_all(self._exp.Column)))
+
+    def _is_tested(self, column: Node) -> bool:
+        """Whether a masked column stands in a condition that compares its value with
+        something other than another column.
+        """
+        around = column.parent
+        if not self._covers(column.name) or _asks_for_null(around):
+            return False
+
+        if isinstance(around, self._exp.EQ):
+            sides = (around.this, around.expression)
+            return not all(isinstance(side, self._exp.Column) for side in sides)
+
+        # what is selected was judged as an output
+        is_output = isinstance(around, self._exp.Select | self._exp.Alias)
+        return not is_output and not self._tells_no_value(around)
 
     def _is_masked_text(self, literal: Node, scope: Scope) -> bool:
         return literal.is_string and mentions(literal.name, self._covers)
@@ -397,6 +555,22 @@ class _Follower:
         return None
 
 
+def _name_outputs(outputs: Outputs, names: Sequence[str]) -> Outputs:
+    """The outputs under new names, of which there may be fewer."""
+    if not names:
+        return outputs
+
+    if any(output.name == STAR for output in outputs):
+        # a table's columns in an order that only the engine knows
+        return (Output(STAR, True),)
+
+    renamed = [
+        Output(name, output.masked)
+        for name, output in zip(names, outputs, strict=False)
+    ]
+    return (*renamed, *outputs[len(renamed) :])
+
+
 def _new_names(of: Node) -> list[str]:
     alias = of.args.get("alias")
     if alias is not None:
@@ -443,6 +617,21 @@ _TYPE = re.compile(
 )
 
 
+# What our database server says beside an answer, in its `_meta`: the dialect, the
+# queries of the views that the statement names, and that it failed on a value.
+DIALECT = "mcp_notebook/dialect"
+VIEWS = "mcp_notebook/views"
+FAILED_ON_VALUES = "mcp_notebook/failed_on_values"
+NOT_TOLD = (
+    "(not shown: masked columns are in the answer, and its text does not say which "
+    "values are theirs; name the columns that you need, without masked ones)"
+)
+FAILED_ON_VALUE = (
+    "The statement failed on a value while it ran. The table has masked columns, so the "
+    "database's words are not shown: leave masked columns out of casts and functions."
+)
+
+
 class Veil:
     """What is masked in one kernel. `patterns` gives the settings of the moment."""
 
@@ -463,13 +652,27 @@ class Veil:
         return covers(self.patterns, name)
 
     def columns_of(
-        self, names: Sequence[str], arguments: Mapping[str, Any], hint: str = ""
+        self,
+        names: Sequence[str],
+        arguments: Mapping[str, Any],
+        hint: str = "",
+        views: Mapping[str, str] = NO_VIEWS,
     ) -> frozenset[str]:
         """The masked columns of what a call with these arguments returned."""
         if not self:
             return frozenset()
 
-        return masked_columns(sql_of(arguments), names, self.covers, hint)
+        return masked_columns(sql_of(arguments), names, self.covers, hint, views)
+
+    def withholds_text(
+        self,
+        arguments: Mapping[str, Any],
+        hint: str = "",
+        views: Mapping[str, str] = NO_VIEWS,
+    ) -> bool:
+        """Whether nothing is shown of what such a call told in words."""
+        sql = sql_of(arguments)
+        return bool(self and sql) and tells_masked(sql, self.covers, hint, views)
 
     def learn(self, values: Iterable[Any]) -> None:
         """Know values of a masked column, wherever they appear again."""
@@ -497,11 +700,19 @@ class Veil:
 
         return self.known.hide(text)
 
-    def hide_error(self, text: str, arguments: Mapping[str, Any]) -> str:
-        """An error's words: engines quote the value that they could not convert."""
+    def hide_error(
+        self, text: str, arguments: Mapping[str, Any], *, of_values: bool = False
+    ) -> str:
+        """An error's words: engines quote the value that they could not convert.
+        `of_values`: the statement failed on a value of a table with masked columns, and
+        the words may be made of it.
+        """
         sql = sql_of(arguments)
         if not self or not sql:
             return self.hide(text)
+
+        if of_values:
+            return FAILED_ON_VALUE
 
         if mentions(sql, self.covers) or "*" in sql:
             text = _QUOTED.sub(lambda found: _hide_unless(found, sql), text)
@@ -513,7 +724,7 @@ class Veil:
         column in a cell.
         """
         if isinstance(value, str):
-            return self.hide_values(value)
+            return self.hide(value)
 
         if isinstance(value, Mapping):
             is_row = any(isinstance(v, str) and self.covers(v) for v in value.values())
@@ -634,9 +845,11 @@ def _after_names(patterns: tuple[str, ...]) -> re.Pattern[str]:
     )
     kind = r"(?:[ \t]+[A-Za-z][A-Za-z0-9_]*(?:\([0-9, ]*\))?){0,2}(?:[ \t]+key)?"
     return re.compile(
-        rf"(?P<name>(?<![\w@.])(?:{names})(?!\w)[\"'`\]]?{kind})"
+        rf"(?P<name>(?<![\w@.])(?:{names})(?!\w)(?:\\*[\"'`\]]){{0,2}}{kind})"
         r"(?P<mark>[ \t]*(?::|=|\.\.|→|->)[ \t]*)"
-        r"(?P<said>\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
+        # JSON inside a CSV doubles its quotes, JSON inside a text escapes them
+        r"(?P<said>\"\"(?:(?!\"\")[^\n])+\"\"|(?P<slash>\\+\")(?:(?!(?P=slash))[^\n])*(?P=slash)"
+        r"|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
         r"|(?:(?!,[ \t]*\"?\w+\"?[ \t]+(?-i:[A-Z]{3,}))[^\n}\]]){1,2000})",
         re.IGNORECASE,
     )
@@ -649,13 +862,17 @@ def _letters(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(max(pieces, key=len) for pieces in parts)
 
 
+_OPENED = re.compile(r"""\\+"|""(?=.)|"|'""")
+
+
 def _hide_after(found: re.Match[str]) -> str:
     said = found["said"]
     if said.strip().casefold() in ("", "null", "masked", MASK):
         return found[0]
 
-    if said.startswith(("'", '"')):
-        quote = said[0]
+    opened = _OPENED.match(said)
+    if opened is not None:
+        quote = opened[0]
     else:
         quote = ""
 

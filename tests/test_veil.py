@@ -180,6 +180,9 @@ FORMS = (
     "the email -> {v}",
     "`email`: {v}",
     "email TEXT key {v2}..{v}".replace("{v2}", "=a"),
+    '1,"{{""email"": ""{v}"", ""n"": 1}}"',
+    '{{"result": "{{\\"n\\": 1, \\"email\\": \\"{v}\\"}}"}}',
+    'see "{{\\\\\\"email\\\\\\": \\\\\\"{v}\\\\\\"}}"',
     '[{{"column": "email", "type": "TEXT", "values": "{v}"}}]',
 )
 

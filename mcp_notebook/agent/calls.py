@@ -10,7 +10,7 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,13 +33,16 @@ from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
 from mcp_notebook.sql_words import sql_of, tables_named
-from mcp_notebook.veil import Veil
+from mcp_notebook.veil import DIALECT, FAILED_ON_VALUES, NOT_TOLD, VIEWS, Veil
 
 if TYPE_CHECKING:
     from mcp_notebook.results import Table
     from mcp_notebook.sessions import CallOutcome, Session, ToolInfo
 
 logger = logging.getLogger(__name__)
+
+# the arguments of a call, what tells the dialect of its SQL, and the queries of views
+Asked = tuple[Mapping[str, Any], str, Mapping[str, str]]
 
 # Results above this size are read on a worker thread: a second of parsing must not stop
 # every other session.
@@ -183,14 +186,20 @@ def _shape(
         handover.remove_handed_files((str(link.uri) for link in links), folders)
 
     if reading.error is not None:
-        said = shaping.veil.hide_error(reading.error, arguments)
+        of_values = bool((outcome.result.meta or {}).get(FAILED_ON_VALUES))
+        said = shaping.veil.hide_error(reading.error, arguments, of_values=of_values)
         return _result(origin, outcome, reading, "error", cap_text(said, shaping))
 
     # the names of a statement's columns are its own
     if not sql_of(arguments):
         reading = _name_empty(reading, (tool.name, tuple(sorted(arguments))), known)
 
-    origin = _follow_masks(origin, reading, shaping.veil)
+    asked = _what_was_asked(origin, outcome.result.meta or {})
+    origin = _follow_masks(origin, reading, shaping.veil, asked)
+    is_told = origin.server == OWN_SERVER or not shaping.veil.withholds_text(*asked)
+
+    def say(text: str) -> str:
+        return cap_text(veil_text(text, shaping.veil) if is_told else NOT_TOLD, shaping)
 
     files = files_in(outcome.result, reading.rejected)
     structured = getattr(outcome.result, "structured_content", None)
@@ -198,7 +207,7 @@ def _shape(
     def write(names: Sequence[str]) -> str:
         parts = previews(reading.tables, names, shaping, origin.masked)
         if reading.text.strip():
-            parts.append(cap_text(veil_text(reading.text, shaping.veil), shaping))
+            parts.append(say(reading.text))
 
         parts += _say_same_names(names, origin, sql_of(arguments))
         parts += [f"Note: {warning}" for warning in outcome.warnings]
@@ -206,8 +215,7 @@ def _shape(
         if not parts and reading.images:
             parts.append(f"images: {', '.join(mime for mime, _ in reading.images)}")
         if not parts and structured is not None:
-            written = json.dumps(_unwrap(structured), ensure_ascii=False)
-            parts.append(cap_text(veil_text(written, shaping.veil), shaping))
+            parts.append(say(json.dumps(_unwrap(structured), ensure_ascii=False)))
 
         return "\n\n".join(parts) or "(the tool returned nothing)"
 
@@ -290,7 +298,16 @@ def _unwrap(value: Any) -> Any:
     return value
 
 
-def _follow_masks(origin: Origin, reading: Reading, veil: Veil) -> Origin:
+def _what_was_asked(origin: Origin, told: Mapping[str, Any]) -> Asked:
+    """What tells the columns of an answer. `told`: what our database server says of the
+    views in the statement, and its dialect.
+    """
+    hint = str(told.get(DIALECT) or f"{origin.server} {origin.tool}")
+    views = {str(name): str(sql) for name, sql in dict(told.get(VIEWS) or {}).items()}
+    return origin.exact or origin.arguments, hint, views
+
+
+def _follow_masks(origin: Origin, reading: Reading, veil: Veil, asked: Asked) -> Origin:
     """Learn the values of masked columns, whatever the statement called them; returns
     the origin with these columns.
     """
@@ -298,10 +315,9 @@ def _follow_masks(origin: Origin, reading: Reading, veil: Veil) -> Origin:
     if not veil or origin.server == OWN_SERVER:
         return origin
 
-    arguments, hint = origin.exact or origin.arguments, f"{origin.server} {origin.tool}"
     found = []
     for table in reading.tables:
-        masked = veil.columns_of(table.data.column_names, arguments, hint)
+        masked = veil.columns_of(table.data.column_names, *asked)
         for values in masked_values(table.data, masked, veil.covers):
             veil.learn(values)
 

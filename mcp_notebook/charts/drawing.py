@@ -51,6 +51,7 @@ _AXIS = {
     "domainColor": _LINE,
     "tickColor": _LINE,
     "labelLimit": 160,
+    "labelSeparation": 8,
 }
 CONFIG: Mapping[str, Any] = {
     "background": None,

@@ -1,6 +1,9 @@
 // A table of a result: sorted, filtered and paged where it stands.
 const order = new Intl.Collator(undefined, { numeric: true });
 const PAGE = 10;
+const WHOLE = 20; // so many rows are shown without pages
+const PLAIN = /^([-−]?)(\d+)(?:\.(\d+))?$/;
+const NAMES_A_THING = /(^|[ _.-])(id|ids|key|code|no|nr|number|year|zip|plz|phone)$|Id$/i;
 
 function compare(a, b, numeric) {
   if (a == null || b == null) return (a == null) - (b == null);
@@ -18,8 +21,33 @@ function heading(column, index, resort) {
   return cell;
 }
 
-function cell(value, column) {
-  const node = make("td", column.num ? "num" : "", value ?? "NULL");
+// How the numbers of a column are written: the digits behind the point that its values have, and whether thousands are
+// set apart (not in what names a thing).
+function writing(rows, index, { num, name }) {
+  if (!num) return null;
+  const parts = rows.map((row) => PLAIN.exec(row[index] ?? "")).filter(Boolean);
+  const digits = Math.max(0, ...parts.map((part) => part[3]?.length ?? 0));
+  const long = parts.some((part) => part[2].length > 4);
+  return { digits: digits > 6 ? 0 : digits, apart: long && (digits > 0 || !NAMES_A_THING.test(name)) };
+}
+
+// The text stays the value itself, so what is copied is exact: spaces and missing zeros are drawn by the style.
+function number(value, { digits, apart }) {
+  const part = PLAIN.exec(value);
+  if (!part) return [value];
+  const [, sign, whole, fraction = ""] = part;
+  const groups = apart ? whole.replace(/\B(?=(\d{3})+$)/g, " ").split(" ") : [whole];
+  const written = groups.map((group, i) => make("span", i ? "group" : "", (i ? "" : sign) + group));
+  if (fraction) written.push(`.${fraction}`);
+  const missing = "0".repeat(Math.max(0, digits - fraction.length));
+  if (missing) written.push(Object.assign(make("span", "zeros"), { ariaHidden: "true" }));
+  if (missing) written.at(-1).dataset.zeros = fraction ? missing : `.${missing}`;
+  return written;
+}
+
+function cell(value, column, written) {
+  const node = make("td", column.num ? "num" : "");
+  node.append(...(value != null && written ? number(value, written) : [value ?? "NULL"]));
   if (value == null) node.classList.add("null");
   else if (value.length > 40) node.title = value;
   return node;
@@ -39,6 +67,10 @@ function table(data, ask) {
   Object.assign(find, { type: "search", placeholder: "Filter", ariaLabel: "Filter rows" });
   info.setAttribute("aria-live", "polite");
 
+  const size = data.total > WHOLE ? PAGE : WHOLE;
+  const lastPage = (found) => Math.max(0, Math.ceil(found / size) - 1);
+  const written = data.columns.map((column, i) => writing(data.rows, i, column));
+
   const here = () => {
     const wanted = state.find.toLowerCase();
     const found = wanted ? data.rows.filter((row) => row.some((v) => v != null && v.toLowerCase().includes(wanted))) : [...data.rows];
@@ -49,15 +81,15 @@ function table(data, ask) {
         return compare(x, y, num) * (state.down && x != null && y != null ? -1 : 1);
       });
     }
-    const start = Math.min(state.page, lastPage(found.length)) * PAGE;
-    return { rows: found.slice(start, start + PAGE), found: found.length };
+    const start = Math.min(state.page, lastPage(found.length)) * size;
+    return { rows: found.slice(start, start + size), found: found.length };
   };
   const put = ({ rows, found }) => {
-    const last = lastPage(found), from = Math.min(state.page, last) * PAGE;
-    state.page = from / PAGE;
+    const last = lastPage(found), from = Math.min(state.page, last) * size;
+    state.page = from / size;
     body.replaceChildren(...rows.map((row) => {
       const line = make("tr");
-      line.append(...row.map((value, i) => cell(value, data.columns[i])));
+      line.append(...row.map((value, i) => cell(value, data.columns[i], written[i])));
       return line;
     }));
     info.textContent = found ? `${(from + 1).toLocaleString()}–${(from + rows.length).toLocaleString()} of ${found.toLocaleString()}` : "no rows";
@@ -66,13 +98,13 @@ function table(data, ask) {
     next.disabled = state.page === last;
   };
   const draw = async () => {
-    const asked = ++state.asked, start = state.page * PAGE;
+    const asked = ++state.asked, start = state.page * size;
     [...head.children].forEach((node, i) =>
       node.setAttribute("aria-sort", state.by !== i ? "none" : state.down ? "descending" : "ascending"));
     if (data.partial && !state.partial) {
-      if (state.by == null && !state.find && start + PAGE <= data.rows.length) return put({ rows: data.rows.slice(start, start + PAGE), found: data.total });
+      if (state.by == null && !state.find && start + size <= data.rows.length) return put({ rows: data.rows.slice(start, start + size), found: data.total });
       const late = setTimeout(() => { info.textContent = "the kernel is busy …"; }, 700);
-      const page = await ask({ by: state.by, down: state.down, find: state.find, start, count: PAGE });
+      const page = await ask({ by: state.by, down: state.down, find: state.find, start, count: size });
       clearTimeout(late);
       if (asked !== state.asked) return; // another question came meanwhile
       if (page) return put(page);
@@ -103,7 +135,7 @@ function table(data, ask) {
   frame.append(grid);
   if (data.total > PAGE) {
     const tools = make("span", "tools");
-    tools.append(find, info, back, next);
+    tools.append(find, info, ...(data.total > size ? [back, next] : []));
     bar.append(tools);
   }
   const middle = make("div", "middle");
@@ -112,5 +144,3 @@ function table(data, ask) {
   draw();
   return box;
 }
-
-const lastPage = (found) => Math.max(0, Math.ceil(found / PAGE) - 1);

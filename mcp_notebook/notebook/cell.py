@@ -32,6 +32,7 @@ from mcp_notebook.events import (
 )
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.ledger import agent_span
+from mcp_notebook.naming import ASK, OWN_SERVER
 from mcp_notebook.notebook.asker import CallApprovals, buttons_work, is_attended
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.options import AskOptions, split_names
@@ -311,12 +312,24 @@ class CellRun:
             self._tables[event.id] = ()
         elif isinstance(event, ToolResult):
             self._tables[event.id] = event.names
+            self._keep_choice(event)
 
         # The card first, then the box: input() blocks this thread.
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
             assert self._view is not None
             self._view.flush()
             self._approvals.ask_in_box(event)
+
+    def _keep_choice(self, result: ToolResult) -> None:
+        """Keep for %mcp_freeze what the person was asked, and what they chose."""
+        calls = (e for e in self.seen if isinstance(e, ToolCall) and e.id == result.id)
+        call = next(calls, None)
+        if call is None or (call.server, call.tool) != (OWN_SERVER, ASK):
+            return
+
+        if result.outcome == "ok":
+            question = str(call.arguments.get("question", ""))
+            self._run.choices.append((question, result.shown))
 
     def _show(self, event: Event) -> None:
         assert self._view is not None

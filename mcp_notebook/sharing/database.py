@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +35,24 @@ from mcp_notebook.sharing.answer import (
 )
 from mcp_notebook.sharing.engines import Engine, StatementLimits, TableInfo, open_engine
 from mcp_notebook.sharing.engines.interface import ColumnInfo
-from mcp_notebook.sharing.tools import Tool, Transport, build_server, serve, token_from
+from mcp_notebook.sharing.tools import (
+    Tool,
+    Transport,
+    build_server,
+    serve,
+    to_result,
+    token_from,
+)
+from mcp_notebook.sql_words import names_among
 from mcp_notebook.values import column_values
-from mcp_notebook.veil import covers
+from mcp_notebook.veil import (
+    DIALECT,
+    FAILED_ON_VALUES,
+    VIEWS,
+    covers,
+    masked_columns,
+    mentions,
+)
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -284,7 +300,9 @@ async def build_database_server(
     With `handover` answers that JSON would have to cut go to the host as a file. Of
     columns that a pattern of `masked` covers no description shows a value.
     """
-    tables = [_without_values(t, masked) for t in await survey_tables(engine)]
+    hidden = await hidden_columns(engine, masked)
+    surveyed = await survey_tables(engine)
+    tables = [_without_values(t, hidden, masked) for t in surveyed]
     return build_server(
         "mcp-notebook-database",
         DatabaseTools(engine, limits or StatementLimits(), handover, masked).tools(),
@@ -376,6 +394,48 @@ class DatabaseTools:
         ]
 
     async def query_database(self, sql: str) -> RowsAnswer | types.CallToolResult:
+        if not self._masked:
+            return await self._query(sql)
+
+        try:
+            result = to_result(await self._query(sql))
+        except ToolError as error:
+            return await self._tell_failure(sql, error)
+
+        views = _views_in(sql, await self._engine.views())
+        return result.model_copy(
+            update={"meta": {DIALECT: self._engine.dialect, VIEWS: views}}
+        )
+
+    async def _tell_failure(self, sql: str, error: ToolError) -> types.CallToolResult:
+        """The failure, and whether it is of values beside masked ones: then the
+        database's words may be made of them. A statement that can be planned is sound.
+        """
+        text = types.TextContent(text=str(error))
+        failed = types.CallToolResult(content=[text], is_error=True)
+        if not str(error).startswith(f"{self._engine.dialect} says"):
+            return failed
+
+        try:
+            await self._engine.explain(sql, self._limits)
+        except ToolError as again:
+            if str(again) == str(error):
+                return failed
+
+        if not await self._reads_masked(sql):
+            return failed
+
+        return failed.model_copy(update={"meta": {FAILED_ON_VALUES: True}})
+
+    async def _reads_masked(self, sql: str) -> bool:
+        """Whether the statement names a table or a view that has a masked column."""
+        hidden = await hidden_columns(self._engine, self._masked)
+        holding = [
+            name.rpartition(".")[2] for name, columns in hidden.items() if columns
+        ]
+        return bool(names_among(sql, holding))
+
+    async def _query(self, sql: str) -> RowsAnswer | types.CallToolResult:
         if self._handover is None:
             return await self._engine.query(sql, self._limits)
 
@@ -403,10 +463,12 @@ class DatabaseTools:
 
     async def describe_table(self, table: str) -> RowsAnswer:
         surveyed = await self._engine.survey(await self._find(table))
-        found = _without_values(surveyed, self._masked)
+        hidden = await hidden_columns(self._engine, self._masked)
+        found = _without_values(surveyed, hidden, self._masked)
         sample = await self._sample(found)
+        hidden_here = hidden.get(table.casefold(), frozenset())
         rows = [
-            _describe(found, index, sample, covers(self._masked, column.name))
+            _describe(found, index, sample, column.name in hidden_here)
             for index, column in enumerate(found.columns)
         ]
         return RowsAnswer(_DESCRIPTION_COLUMNS, rows, preface=full_line(found))
@@ -436,17 +498,62 @@ def _hand_over(
     return handover.write_answer(found)
 
 
+def _views_in(sql: str, views: Mapping[str, str]) -> dict[str, str]:
+    """Those of the views that a statement names, and those that they read."""
+    found: dict[str, str] = {}
+    texts = [sql]
+    while texts:
+        for name in names_among(texts.pop(), views.keys() - found.keys()):
+            found[name] = views[name]
+            texts.append(views[name])
+
+    return {name.casefold(): query for name, query in found.items()}
+
+
+async def hidden_columns(
+    engine: Engine, masked: tuple[str, ...]
+) -> dict[str, frozenset[str]]:
+    """By table and view, in small letters, the columns of which no value is told: those
+    that a pattern names, and what a view made of them.
+    """
+    if not masked:
+        return {}
+
+    views = await engine.views()
+    found = {}
+    for table in await engine.schema():
+        everything = f"select * from {table.source}"  # noqa: S608 - it is never run
+        found[table.name.casefold()] = masked_columns(
+            everything,
+            [column.name for column in table.columns],
+            partial(covers, masked),
+            engine.dialect,
+            _views_in(everything, views),
+        )
+
+    return found
+
+
 def _list_row(table: TableInfo) -> list[Any]:
     names = ", ".join(column.name for column in table.columns)
     return [table.name, table.kind, table.rows, names]
 
 
-def _without_values(table: TableInfo, masked: tuple[str, ...]) -> TableInfo:
-    columns = tuple(
-        replace(column, values=(), span=None) if covers(masked, column.name) else column
-        for column in table.columns
-    )
-    return replace(table, columns=columns)
+def _without_values(
+    table: TableInfo, hidden: Mapping[str, frozenset[str]], masked: tuple[str, ...]
+) -> TableInfo:
+    hidden_here = hidden.get(table.name.casefold(), frozenset())
+    covered = partial(covers, masked)
+    columns = []
+    for column in table.columns:
+        # a text that names a masked field may be JSON with its value
+        is_about = any(mentions(value, covered) for value in column.values)
+        if is_about or column.name in hidden_here:
+            columns.append(replace(column, values=(), span=None))
+        else:
+            columns.append(column)
+
+    return replace(table, columns=tuple(columns))
 
 
 def _describe(

@@ -293,7 +293,9 @@ def first_lines(error: Exception) -> str:
     """DuckDB's message without the picture of the statement below it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return " ".join(
-        line for line in lines if not line.startswith("LINE ") and line.strip() != "^"
+        line
+        for line in lines
+        if not line.startswith("LINE ") and (line.strip(" ^") or not line.strip())
     )[:600]
 
 
@@ -387,7 +389,14 @@ def run(
     except duckdb.OutOfMemoryException as error:
         # its own words advise settings that nobody can reach here
         raise ToolError(OUT_OF_MEMORY) from error
-    except (duckdb.Error, ValueError, RuntimeError, pa.ArrowException) as error:
+    # Arrow's reader passes an error amid the rows on as OSError
+    except (
+        duckdb.Error,
+        ValueError,
+        RuntimeError,
+        OSError,
+        pa.ArrowException,
+    ) as error:
         if "Out of Memory" in str(error):  # as Arrow's reader passes it on
             raise ToolError(OUT_OF_MEMORY) from error
         raise ToolError(f"DuckDB says: {first_lines(error)}") from error

@@ -200,9 +200,6 @@ async def call(
             content=[types.TextContent(text=text)], is_error=True
         )
 
-    if isinstance(outcome, types.CallToolResult):
-        return outcome
-
     return to_result(outcome)
 
 
@@ -218,8 +215,11 @@ def _hide_secrets(result: types.CallToolResult) -> types.CallToolResult:
     return result
 
 
-def to_result(answer: RowsAnswer) -> types.CallToolResult:
+def to_result(answer: RowsAnswer | types.CallToolResult) -> types.CallToolResult:
     """The answer as a tool result: structured content whole, text as a capped CSV."""
+    if isinstance(answer, types.CallToolResult):
+        return answer
+
     return types.CallToolResult(
         content=[types.TextContent(text=as_text(answer))],
         structured_content=structured_content(answer),

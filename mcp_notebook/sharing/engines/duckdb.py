@@ -46,6 +46,7 @@ _KEYS = """
            constraint_column_names, referenced_table, referenced_column_names
     FROM duckdb_constraints() WHERE constraint_type IN ('PRIMARY KEY', 'FOREIGN KEY')
 """
+_VIEWS = "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal"
 _MACROS = (
     "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type LIKE "
     "'%macro' AND NOT internal"
@@ -111,6 +112,9 @@ class DuckDbEngine:
         answer = await self._worker.ask(request, limits.seconds)
         lines = answer["plan"].splitlines()
         return RowsAnswer((AnswerColumn("plan", "TEXT"),), [[line] for line in lines])
+
+    async def views(self) -> dict[str, str]:
+        return {str(name): str(sql) for name, sql in await self._ask(_VIEWS)}
 
     async def close(self) -> None:
         await self._worker.close()

@@ -102,6 +102,10 @@ class Engine(Protocol):
         """The engine's plan for one read-only statement; raises `ToolError`."""
         ...
 
+    async def views(self) -> dict[str, str]:
+        """What each view reads, as the engine tells it: `CREATE VIEW ...` or its query."""
+        ...
+
     async def close(self) -> None:
         """End what the engine keeps running."""
         ...

@@ -89,6 +89,12 @@ _KEYS = """
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE k.contype IN ('p', 'f')
 """
+_VIEWS = """
+    SELECT c.relname, pg_get_viewdef(c.oid)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('v', 'm') AND has_table_privilege(c.oid, 'SELECT')
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
 
 
 class PostgresEngine:
@@ -146,6 +152,9 @@ class PostgresEngine:
         if sql.lstrip().lower().startswith(("analyze", "analyse", "(")):
             raise ToolError("Give the SELECT alone, without EXPLAIN options.")
         return await self.query(f"EXPLAIN {sql}", limits)
+
+    async def views(self) -> dict[str, str]:
+        return dict(await self._ask(_VIEWS, OWN_SECONDS))
 
     async def close(self) -> None:
         """Nothing is kept open."""

@@ -120,6 +120,16 @@ class SqliteEngine:
     async def explain(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         return await self.query(f"EXPLAIN QUERY PLAN {sql}", limits)
 
+    async def views(self) -> dict[str, str]:
+        return dict(await asyncio.to_thread(self._views))
+
+    def _views(self) -> list[tuple[str, str]]:
+        with closing(self._connect()) as connection:
+            connection.set_authorizer(None)
+            return connection.execute(
+                "select name, sql from sqlite_master where type = 'view'"
+            ).fetchall()
+
     async def close(self) -> None:
         """Nothing is kept open."""
 
