@@ -377,7 +377,9 @@ def empty_table(parts: content.ResultParts, sql: str) -> list[Table]:
 
     # the names of the statement are put on the columns where all tables get theirs
     raw = Raw(None if selected else names, tuple(() for _ in names), 0)
-    raw = raw.with_note("the server sent no table, which it does for no rows")
+    said = " ".join(" ".join(parts.texts).split())
+    words = f": {said}" if said else ""
+    raw = raw.with_note(f"the server sent no table, which it does for no rows{words}")
     return [build.table(raw, reader="nothing", sql=sql)]
 
 

@@ -298,7 +298,8 @@ def read_value(
         if error is not None:
             return Findings(reader="guard", error=error)
 
-    meta = value if isinstance(value, dict) else {}
+    meta = value[0] if json_tables.holds_page(value) else value
+    meta = meta if isinstance(meta, dict) else {}
     raws = json_tables.tables_in(value, selected=selected)
     # An envelope with a CSV in it looks like one row, whose cell is that text.
     if isinstance(raws, str) or _is_only_record(raws, value):

@@ -27,8 +27,10 @@ _CURSORS = frozenset(
 _TOTALS = frozenset(
     "total_rows totalrows total_count totalcount total rowcount row_count rows count "
     "num_rows numrows total_records totalrecords rows_total total_row_count "
-    "totalrowcount n_rows size".split()
+    "totalrowcount n_rows size total_elements totalelements total_hits totalhits".split()
 )
+# Beside these the size is a page's.
+_PAGE_COUNTS = frozenset("total_elements totalelements total_pages totalpages".split())
 _WORDS = frozenset(
     "warning message hint note notice truncation_message truncationmessage info".split()
 )
@@ -249,7 +251,9 @@ def _find_added_limit(raw: Raw, facts: Facts, rest: str, sql: str) -> str:
 
 def _find_total(facts: Facts, rows: int) -> int | None:
     """The largest count the server gives that is not smaller than what came."""
-    counts = [count for _, count in _facts_of(facts, _TOTALS, int)]
+    is_paged = any(key in _PAGE_COUNTS for key, _ in facts)
+    keys = _TOTALS - {"size"} if is_paged else _TOTALS
+    counts = [count for _, count in _facts_of(facts, keys, int)]
     return max((count for count in counts if count >= rows), default=None)
 
 

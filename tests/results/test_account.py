@@ -14,6 +14,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from hypothesis import strategies as st
 from mcp_notebook.results import Reading, error_detection, read, texts
 from mcp_notebook.results.reading import from_rows
 from mcp_notebook.results.structured import prints_table
+from tests.data import captures_folder
+from tests.results import account
 
 # names that readers look for, and some that they do not know
 _KEYS = (
@@ -200,6 +203,32 @@ def test_no_leaf_of_structured_content_is_lost(shape: Any, words: str) -> None:
     reading = read({"content": blocks, "structuredContent": value})
     assert not lost_leaves(value, reading)
     assert "leafword" not in words or "leafword" in texts_of(reading)
+
+
+# --- the account over what servers sent
+
+
+@pytest.mark.slow
+def test_no_leaf_of_a_captured_result_is_lost() -> None:
+    checked = 0
+    for held in account.held_results(captures_folder()):
+        checked += 1
+        assert not account.lost_leaves(held, held.read()), held.place
+
+    assert checked > 500
+
+
+def test_the_account_misses_a_cell_and_a_line_that_nobody_kept() -> None:
+    text = json.dumps({"rows": [{"city": "Oslo"}, {"city": "Rome"}], "seen": "today"})
+    held = account.Held("", {"content": [{"type": "text", "text": text}]}, None, "", {})
+    reading = held.read()
+    assert account.lost_leaves(held, reading) == []
+
+    without = replace(reading, text="")
+    assert account.lost_leaves(held, without) == [("today", ".seen: today")]
+    (table,) = reading.tables
+    short = replace(reading, tables=(replace(table, data=table.data.slice(1)),))
+    assert account.lost_leaves(held, short) == [("oslo", ".rows.city: Oslo")]
 
 
 # --- the forms that the account was drawn up for
