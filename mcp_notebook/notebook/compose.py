@@ -45,6 +45,11 @@ from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
 from mcp_notebook.secrets import hide, seal_text
 
+WANT_CODE = (
+    "Answer with one code cell for this notebook: after two sentences at most a single "
+    "```python block that runs as it stands, with the names that exist here. It is put "
+    "below for the person, who reads it and runs it; it has not run."
+)
 MOST_INSTRUCTIONS = 20_000  # bytes: every turn pays for them
 _CUT = "\n[cut: the house rules are longer]"
 # How a path ends that is meant as a file of house rules, there or not.
@@ -292,6 +297,9 @@ async def _prompt(
         )
 
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
+    if options.code:
+        blocks.append({"type": "text", "text": WANT_CODE})
+
     # After the words and the schemas, so that the prompt begins as it was written.
     blocks.append(clock_block())
     more = [block for one in attached for block in one.blocks]

@@ -124,6 +124,13 @@ class AskOptions:
             flags=("--dry-run",),
         ),
     ] = False
+    code: Annotated[
+        bool,
+        AskOption(
+            "ask for code: its cell is put below, not run",
+            flags=("--code",),
+        ),
+    ] = False
     show: Annotated[bool, AskOption("stream the answer into the cell")] = False
     quiet: Annotated[bool, AskOption("show nothing, however long it takes")] = False
     model: Annotated[
