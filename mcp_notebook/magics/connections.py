@@ -142,6 +142,16 @@ class MCPMagics(Magics):
         """List the servers that configuration files on this machine name. Connects to none."""
         output.show_discovered()
 
+    @line_magic
+    def mcp_search(self, line: str) -> None:
+        """Look servers up in the registry by words in their names: %mcp_search postgres.
+
+        %mcp_connect io.github.owner/name connects one of them, after a yes that shows its
+        whole command. MCPNotebook.registry is where it is asked.
+        """
+        with interruptible():
+            output.show_published(line.strip(), self._notebook.settings.registry)
+
     @no_var_expand
     @line_magic
     def mcp_call(self, line: str) -> Any:

@@ -495,6 +495,10 @@ class MCPNotebook(Configurable):
     tool_timeout = traitlets.CFloat(
         60.0, min=0.1, help="Seconds one tool call may take."
     ).tag(config=True)
+    registry = traitlets.Unicode(
+        "https://registry.modelcontextprotocol.io",
+        help="Where %mcp_search and %mcp_connect io.github.owner/name look servers up.",
+    ).tag(config=True)
     connect_timeout = traitlets.CFloat(
         60.0, min=1, help="Seconds a server may take to start."
     ).tag(config=True)
