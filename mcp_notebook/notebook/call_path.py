@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import hashlib
+import importlib
 import itertools
 import json
 import re
@@ -326,9 +327,8 @@ def split_parts(
         return None
 
     # loads sqlglot, which a statement over the notebook's tables alone does not need
-    from mcp_notebook.sharing.parts import split_statement
-
-    split = split_statement(
+    splitting = importlib.import_module("mcp_notebook.sharing.parts")
+    split = splitting.split_statement(
         sql, others, known=notebook.catalog.names(), mask=notebook.veil.patterns
     )
     if split is None:

@@ -134,7 +134,7 @@ def _part_of(
     tree: exp.Expr,
     mask: Sequence[str],
 ) -> Part:
-    name = ".".join(_written(part) for part in table.parts[1:])
+    name = ".".join(_write_name(part) for part in table.parts[1:])
     columns = ", ".join(_columns_of(table, tables, tree)) or "*"
     conditions = " AND ".join(_conditions_of(table, tables, mask))
     where = f" WHERE {conditions}" if conditions else ""
@@ -147,7 +147,7 @@ def _part_of(
     )
 
 
-def _written(part: exp.Expr) -> str:
+def _write_name(part: exp.Expr) -> str:
     # Quotes differ between engines: a plain name needs none anywhere.
     return part.name if _PLAIN.fullmatch(part.name) else f'"{part.name}"'
 
@@ -194,14 +194,14 @@ def _conditions_of(
         if not _PLAIN.fullmatch(column.name) or _is_masked(column.name, mask):
             continue
 
-        yield from _said_plainly(condition, column.name)
+        yield from _say_plainly(condition, column.name)
 
 
 def _is_masked(column: str, mask: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(column.lower(), one.lower()) for one in mask)
 
 
-def _said_plainly(condition: exp.Expr, column: str) -> Iterator[str]:
+def _say_plainly(condition: exp.Expr, column: str) -> Iterator[str]:
     """A condition in words that every engine takes, and that leaves no fewer rows there.
 
     Not said: ranges of texts, `<>` and LIKE, for engines order and compare letters
@@ -209,10 +209,10 @@ def _said_plainly(condition: exp.Expr, column: str) -> Iterator[str]:
     """
     if isinstance(condition, exp.Between):
         low, high = condition.args["low"], condition.args["high"]
-        yield from _bound(column, ">=", low)
-        yield from _bound(column, "<=", high)
+        yield from _say_bound(column, ">=", low)
+        yield from _say_bound(column, "<=", high)
     elif type(condition) in _BOUNDS:
-        yield from _bound(column, _BOUNDS[type(condition)], condition.expression)
+        yield from _say_bound(column, _BOUNDS[type(condition)], condition.expression)
     elif isinstance(condition, exp.EQ) and _is_plain_value(condition.expression):
         yield f"{column} = {condition.expression.sql()}"
     elif isinstance(condition, exp.In) and condition.expressions:
@@ -221,7 +221,7 @@ def _said_plainly(condition: exp.Expr, column: str) -> Iterator[str]:
             yield f"{column} IN ({', '.join(value.sql() for value in values)})"
 
 
-def _bound(column: str, sign: str, value: exp.Expr) -> Iterator[str]:
+def _say_bound(column: str, sign: str, value: exp.Expr) -> Iterator[str]:
     if isinstance(value, exp.Cast) and isinstance(value.this, exp.Literal):
         value = value.this  # DATE '2026-11-01'
 
