@@ -175,6 +175,18 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def add_lint(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook lint`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--strict", action="store_true", help="fail on notes, too")
+    parser.add_argument(
+        "--call",
+        action="store_true",
+        help="call tools that only read and need no argument, to see how large they are",
+    )
+
+
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Add the servers and their options to the parser of `mcp-notebook serve`."""
     # The bundled servers' own module, which other commands do without
@@ -222,6 +234,11 @@ COMMANDS = {
         add_doctor,
         "doctor:run",
         "say what is here, what is missing and what to do; of a server, how it does",
+    ),
+    "lint": Command(
+        add_lint,
+        "lint:run",
+        "say what in a server's tools makes a model call them wrongly, for authors",
     ),
     "serve": Command(
         add_serve,

@@ -29,7 +29,7 @@ LADDER = [
     {"agent", "display", "sharing", "replay", "freeze"},
     {"notebook"},
     {"notebook_commands", "server_commands"},
-    {"doctor"},
+    {"doctor", "lint"},
     {"magics"},
     {"cli"},
     {"__init__", "__main__"},

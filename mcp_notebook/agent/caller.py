@@ -7,21 +7,34 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook import policy
 from mcp_notebook.agent.call_values import CallPath, Emit, Sending, Shaping
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
-from mcp_notebook.agent.toolset import FIND, ToolSearch, Toolset
+from mcp_notebook.agent.toolset import (
+    ASK_NAME,
+    FIND,
+    PersonQuestion,
+    ToolSearch,
+    Toolset,
+)
 from mcp_notebook.config import InProcessServer
-from mcp_notebook.events import Approval, Reply, ToolCall, ToolResult, ToolStarted
+from mcp_notebook.events import (
+    Approval,
+    Note,
+    Reply,
+    ToolCall,
+    ToolResult,
+    ToolStarted,
+)
 from mcp_notebook.ledger import record_outcome, tool_span
-from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.naming import ASK, OWN_SERVER
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.grants import HERE
-from mcp_notebook.secrets import seal_arguments
+from mcp_notebook.secrets import seal_arguments, seal_text
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
@@ -124,6 +137,28 @@ class Approvals(Protocol):
         ...
 
 
+NOT_CHOSEN = (
+    "The person did not choose. Take the most plausible reading, and say in your answer "
+    "which one you took."
+)
+NOBODY_THERE = (
+    "Nobody is there to be asked. Take the most plausible reading, and say in your "
+    "answer which one you took."
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whom the model may ask. `ask` waits for the reply, with what was filled in;
+    `recorded` gives what stands recorded of the very same call, "" where nothing does.
+    Only a replay has the tool where nobody `is_there`.
+    """
+
+    ask: Callable[[PersonQuestion], Awaitable[Reply]]
+    recorded: Callable[[str, Mapping[str, Any]], str] = lambda name, arguments: ""
+    is_there: bool = True
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A call as it was announced, and asked for: exactly this is sent, and exactly
@@ -156,6 +191,8 @@ class Caller:
     repeats: Repeats = field(default_factory=Repeats)
     # where tools are looked up by the model instead of sent
     search: ToolSearch | None = None
+    # None where nobody can be asked, nor was when this was recorded
+    person: Person | None = None
     # told of each call that will run, in their order, with its exact arguments
     promise: Callable[[ToolCall, Mapping[str, Any]], None] = lambda call, arguments: (
         None
@@ -167,11 +204,8 @@ class Caller:
         """The event of a `tool_use` block, with the question when the person must be asked."""
         found = self.toolset.find(block["name"])
         if found is None:
-            sealed = seal_arguments(block["input"])
-            own = self.search is not None and block["name"] == FIND
-            return ToolCall(
-                block["id"], OWN_SERVER if own else "", block["name"], sealed
-            )
+            server, name = self._own_tool(block["name"])
+            return ToolCall(block["id"], server, name, seal_arguments(block["input"]))
 
         session, tool = found
         offered = self.toolset.form_of(block["name"])
@@ -200,6 +234,17 @@ class Caller:
 
         self._prepared[event.id] = prepared
         return prepared.event
+
+    def _own_tool(self, name: str) -> tuple[str, str]:
+        """The server and name of a tool that the cell itself answers for; another name
+        is nobody's.
+        """
+        if self.person is not None and name == ASK_NAME:
+            return OWN_SERVER, ASK
+        if self.search is not None and name == FIND:
+            return OWN_SERVER, FIND
+
+        return "", name
 
     def _add_question(self, prepared: Prepared) -> Prepared:
         """The same call with its question, opened, when the rules say that the person is asked."""
@@ -236,6 +281,9 @@ class Caller:
         """Run an announced call to its result; never raises but for cancellation."""
         prepared = self._prepared.pop(call.id, None)
         if prepared is None:
+            if (call.server, call.tool) == (OWN_SERVER, ASK):
+                return self._fit_budget(await self._ask_to_choose(call, emit))
+
             return self._fit_budget(self._answer_unsent(call))
 
         if prepared.first is not None:
@@ -249,6 +297,27 @@ class Caller:
 
         self.repeats.end(prepared.key, result, changes=not _is_reading(prepared))
         return self._fit_budget(result)
+
+    async def _ask_to_choose(self, call: ToolCall, emit: Emit) -> ToolResult:
+        """The result of a call that asks the person, once they answered."""
+        assert self.person is not None
+        try:
+            question = PersonQuestion.read(call.arguments)
+        except ValueError as error:
+            return ToolResult(call.id, "error", str(error), 0.0)
+
+        emit(ToolStarted(call.id))
+        # The turns after it were written for that answer, whoever replays them.
+        recorded = self.person.recorded(ASK_NAME, call.arguments)
+        if recorded:
+            emit(Note(f"Not asked again: {recorded} (recorded)"))
+            return ToolResult(call.id, "ok", recorded, 0.0)
+
+        if not self.person.is_there:
+            return ToolResult(call.id, "ok", NOBODY_THERE, 0.0)
+
+        reply = await self.person.ask(question)
+        return ToolResult(call.id, "ok", _say_choice(reply), 0.0)
 
     def _answer_unsent(self, call: ToolCall) -> ToolResult:
         """The result of a call that goes to no server: a search, or an unknown tool."""
@@ -380,6 +449,14 @@ class Caller:
             changed=bool(_describe_change(session, tool)),
         )
         return policy.decide(asked, self.rules, self.grants)
+
+
+def _say_choice(reply: Reply) -> str:
+    words = " ".join(str(value) for value in reply.values.values() if value)
+    if reply.choice in ("deny", "cancel") or not words.strip():
+        return NOT_CHOSEN
+
+    return f"The person answered: {seal_text(words.strip())}"
 
 
 def _is_reading(prepared: Prepared) -> bool:

@@ -69,10 +69,22 @@ def clock_block() -> dict[str, Any]:
     """What day it is, for "last week": in the newest message, so that what was sent
     before stays as it is in the cache. Recorded turns do not depend on it.
     """
-    now = datetime.datetime.now().astimezone()
-    zone = f"{now.tzname()}, UTC{now:%z}"
-    words = f"{CLOCK} {now:%A}, {now:%Y-%m-%d} (time zone: {zone})."
-    return {"type": "text", "text": words}
+    return {"type": "text", "text": say_day(datetime.datetime.now().astimezone())}
+
+
+def say_day(now: datetime.datetime) -> str:
+    """`Today is Monday, 30 November 2026 (2026-11-30), 14:05 CET (UTC+01:00).`: the zone
+    once, by its name where it has one.
+    """
+    offset = f"UTC{now.isoformat()[-6:]}" if now.utcoffset() else "UTC"
+    name = now.tzname() or offset
+    # Where the system knows no name, it gives the offset for one: `+03`.
+    if name[:1] in "+-":
+        name = offset
+
+    zone = name if name == offset else f"{name} ({offset})"
+    day = f"{now:%A}, {now.day} {now:%B} {now.year}"
+    return f"{CLOCK} {day} ({now:%Y-%m-%d}), {now:%H:%M} {zone}."
 
 
 def user_blocks(

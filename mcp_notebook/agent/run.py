@@ -126,6 +126,7 @@ async def _turns(
         above=request.search_above,
         api_searches=request.backend.searches,
         used=conversation.tool_names,
+        asks=caller.person is not None,
     )
     budget = caller.budget
     limit = ""

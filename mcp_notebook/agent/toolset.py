@@ -19,7 +19,7 @@ from mcp_notebook.json_schema import (
     resolve,
     settle_references,
 )
-from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.naming import ASK, OWN_SERVER
 from mcp_notebook.untrusted_text import sendable, whole_text
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ class Toolset:
     def own_name(self, name: str) -> str:
         """`server.tool` as the person knows it; another name is as the model wrote it."""
         found = self.find(name)
-        if found is None:
-            return name
+        if found is not None:
+            session, tool = found
+            return f"{session.name}.{tool.name}"
 
-        session, tool = found
-        return f"{session.name}.{tool.name}"
+        return f"{OWN_SERVER}.{ASK}" if name == ASK_NAME else name
 
 
 # Words longer lists of tools than this are no help to tell them apart; looking through
@@ -230,17 +230,89 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 
+# A tool of the notebook's server that goes to no server: the cell itself asks the person
+# who reads it, with the same forms as the servers' questions.
+
+ASK_NAME = f"{OWN_SERVER}__{ASK}"
+MOST_OPTIONS = 20
+_ASK_WORDS = 2_000  # characters of the question
+_OPTION_WORDS = 200
+_ASK_DEFINITION: dict[str, Any] = {
+    "name": ASK_NAME,
+    "description": (
+        "Ask the person who reads this notebook to choose, where the question and the "
+        "data leave open what is meant and the choice changes the answer: which year, "
+        "which of two columns, net or gross. Not for permission, and not for what a "
+        "query can settle. Ask once, before the work that rests on it."
+    ),
+    "input_schema": {
+        "type": "object",
+        "properties": {
+            "question": {"type": "string", "description": "One short question."},
+            "options": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "What may be chosen; without any the person writes.",
+            },
+            "free_text": {
+                "type": "boolean",
+                "description": "Whether the person may write something else (default).",
+            },
+        },
+        "required": ["question"],
+    },
+}
+
+
+@dataclass(frozen=True)
+class PersonQuestion:
+    """What the model asks the person; `free`: other words than the options may be written."""
+
+    question: str
+    options: tuple[str, ...] = ()
+    free: bool = True
+
+    @classmethod
+    def read(cls, arguments: Mapping[str, Any]) -> PersonQuestion:
+        """The question of a call; raises ValueError in words for the model."""
+        question, options = arguments.get("question"), arguments.get("options") or []
+        if not isinstance(question, str) or not question.strip():
+            raise ValueError(f"{ASK} takes `question`, a text.")
+        if isinstance(options, str):
+            options = _read_json(options, list)
+        if not isinstance(options, list):
+            raise ValueError(f"{ASK} takes `options`, a list of texts.")
+
+        texts = [" ".join(str(one).split())[:_OPTION_WORDS] for one in options]
+        kept = tuple(dict.fromkeys(text for text in texts if text))
+        if len(kept) > MOST_OPTIONS:
+            raise ValueError(
+                f"{len(kept)} options are too many to choose from; give {MOST_OPTIONS} "
+                "at most."
+            )
+
+        free = arguments.get("free_text") is not False or not kept
+        return cls(question.strip()[:_ASK_WORDS], kept, free)
+
+
 def choose_tools(
-    toolset: Toolset, *, above: int, api_searches: bool, used: Iterable[str] = ()
+    toolset: Toolset,
+    *,
+    above: int,
+    api_searches: bool,
+    used: Iterable[str] = (),
+    asks: bool = False,
 ) -> tuple[list[dict[str, Any]], ToolSearch | None]:
     """The `tools` of a request, and the search when there are more than `above` of them
-    and the model's service has none.
+    and the model's service has none. `asks`: the person can be asked.
     """
+    more = [_ASK_DEFINITION] if asks else []
     many = len(toolset) > above
     if not many or api_searches:
-        return toolset.definitions(search=many), None
+        return [*toolset.definitions(search=many), *more], None
 
     search = ToolSearch.of(toolset, used)
+    search.tools += more
     return search.tools, search
 
 

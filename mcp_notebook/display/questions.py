@@ -13,7 +13,7 @@ import getpass
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -272,6 +272,30 @@ def form_question(
         choices=(Choice("send", "yes", "Send", "sent" if fields else "sent: yes"),),
         fields=fields,
         seconds=seconds,
+    )
+
+
+def choice_question(
+    question: str, options: Sequence[str] = (), *, free: bool = True
+) -> Question:
+    """What Claude cannot know and asks the person to choose or write."""
+    fields = []
+    if options:
+        choices = tuple((one, one) for one in options)
+        words = "Your choice"
+        fields.append(
+            Field("your choice", words, "choice", required=not free, choices=choices)
+        )
+    if free:
+        words = "Or in your own words" if options else "Your answer"
+        fields.append(Field("your own words", words, "text", required=not options))
+
+    return Question(
+        "Claude asks you",
+        question,
+        choices=(Choice("send", "yes", "Answer", "answered"),),
+        refusal=Choice(DENY, "no", "Leave it to Claude", "left to Claude"),
+        fields=tuple(fields),
     )
 
 

@@ -118,6 +118,8 @@ class Run:
     into: str = ""
     words: str = ""
     backend: str = ""
+    # what the person was asked to choose, and what came of it
+    choices: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Trail:

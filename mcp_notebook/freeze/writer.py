@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 QUERY = "query"  # the tool of the notebook's own server that takes SQL
 WORDS = "The model's words, not code and not checked:"
+CHOSEN = "You were asked on the way:"
 
 
 @dataclass(frozen=True)
@@ -245,10 +246,19 @@ def _answer_lines(run: Run) -> list[str]:
     return seal_text(run.words.strip()).splitlines()
 
 
+def _choice_lines(run: Run) -> list[str]:
+    """What the person was asked to choose on the way, and what they said: the calls
+    after it rest on that.
+    """
+    said = [f"{question} {answer}" for question, answer in run.choices]
+    return [" ".join(seal_text(line).split()) for line in said]
+
+
 def _question_comments(run: Run, answers: bool) -> Iterator[str]:
     first, *others = _question_lines(run) or [""]
     yield f"# Asked: {first}".rstrip()
     yield from (f"# {line}".rstrip() for line in others)
+    yield from (f"# {CHOSEN} {line}" for line in _choice_lines(run))
     if answers and _answer_lines(run):
         yield "#"
         yield f"# {WORDS}"
@@ -257,6 +267,9 @@ def _question_comments(run: Run, answers: bool) -> Iterator[str]:
 
 def _question_markdown(run: Run, answers: bool) -> str:
     said = ["Asked:", "", *_fence_lines(_question_lines(run))]
+    if run.choices:
+        said += ["", CHOSEN, "", *_fence_lines(_choice_lines(run))]
+
     if answers and _answer_lines(run):
         said += ["", WORDS, "", *_fence_lines(_answer_lines(run))]
 

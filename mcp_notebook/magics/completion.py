@@ -186,6 +186,8 @@ _SERVER_MAGICS = (
     "%mcp_about",
     "%mcp_disconnect",
     "%mcp_tools",
+    "%mcp_doctor",
+    "%mcp_lint",
     "%mcp_resources",
     "%mcp_status",
     "%%mcp_sql",
@@ -198,6 +200,7 @@ _WORDS = {
     "%mcp_connect": tuple(FLAGS),
     "%mcp_disconnect": ("--all", "--forget"),
     "%mcp_prompt": ("--ask",),
+    "%mcp_lint": ("--call",),
     "%mcp_call": ("--into",),
     "%mcp_read": ("--into",),
 }

@@ -19,13 +19,14 @@ from IPython.core.magic import (
 )
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from mcp_notebook import loop
+from mcp_notebook import lint, loop
 from mcp_notebook.config.options import describe_flags
 from mcp_notebook.errors import ConfigError, Stopped
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook import by_hand, opening, output
 from mcp_notebook.notebook.options import check_name
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.untrusted_text import visible
 
 Emit = Callable[[Any], None]
 
@@ -115,9 +116,41 @@ class MCPMagics(Magics):
         output.show_line("\n".join(map(str, findings)))
 
     @line_magic
+    def mcp_lint(self, line: str) -> None:
+        """Say what in a connected server's tools makes a model call them wrongly, with the
+        reason and the fix of each; for those who write servers.
+
+        %mcp_lint SERVER [--call]
+
+        --call also calls tools that only read and need no argument, to see how large
+        their results are.
+        """
+        words = line.split()
+        names = [word for word in words if word != "--call"]
+        if len(names) != 1:
+            raise ConfigError("Name one server: %mcp_lint SERVER [--call].")
+
+        session = self._notebook.sessions.get(names[0])
+        with interruptible():
+            answers = loop.run(lint.check_answers(session, call="--call" in words))
+
+        remarks = [*lint.check_tools(session.tools), *answers]
+        output.show_line(visible(lint.report(remarks, len(session.tools)), lines=True))
+
+    @line_magic
     def mcp_discover(self, line: str) -> None:
         """List the servers that configuration files on this machine name. Connects to none."""
         output.show_discovered()
+
+    @line_magic
+    def mcp_search(self, line: str) -> None:
+        """Look servers up in the registry by words in their names: %mcp_search postgres.
+
+        %mcp_connect io.github.owner/name connects one of them, after a yes that shows its
+        whole command. MCPNotebook.registry is where it is asked.
+        """
+        with interruptible():
+            output.show_published(line.strip(), self._notebook.settings.registry)
 
     @no_var_expand
     @line_magic

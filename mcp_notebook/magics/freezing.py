@@ -9,7 +9,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 
 from mcp_notebook.notebook import output
-from mcp_notebook.notebook.asker import is_attended
+from mcp_notebook.notebook.asker import takes_cells
 from mcp_notebook.notebook.freeze_cells import Freeze, freeze
 from mcp_notebook.notebook.state import Notebook
 
@@ -90,7 +90,7 @@ class FreezeMagics(Magics):
             to=options.to.strip("'\""),
             force=options.force,
             show=options.show,
-            places=self._takes_cells(),
+            places=takes_cells(self._notebook.shell),
             checks=not options.no_checks,
             strict=not options.warn,
             include_writes=options.include_writes,
@@ -112,12 +112,6 @@ class FreezeMagics(Magics):
             self._notebook.shell.set_next_input(frozen.source, replace=False)
 
         output.show_line("\n".join(frozen.said))
-
-    def _takes_cells(self) -> bool:
-        """Whether a frontend is there that makes a cell of what it is told."""
-        return getattr(self._notebook.shell, "kernel", None) is None or is_attended(
-            self._notebook.shell
-        )
 
 
 def _fence_source(source: str) -> str:

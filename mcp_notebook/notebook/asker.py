@@ -344,6 +344,14 @@ def is_attended(shell: Any) -> bool:
     return bool(getattr(kernel, "_allow_stdin", False))
 
 
+def takes_cells(shell: Any) -> bool:
+    """Whether a front end is there that makes a cell of what `set_next_input` says."""
+    if not hasattr(shell, "set_next_input"):
+        return False
+
+    return getattr(shell, "kernel", None) is None or is_attended(shell)
+
+
 def buttons_work(shell: Any) -> bool:
     """Whether clicks arrive while a cell is awaited: ipykernel 7.4 and later
     (ipython/ipykernel#1565).

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import queue
+import re
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -32,7 +33,13 @@ from mcp_notebook.events import (
 )
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.ledger import agent_span
-from mcp_notebook.notebook.asker import CallApprovals, buttons_work, is_attended
+from mcp_notebook.naming import ASK, OWN_SERVER
+from mcp_notebook.notebook.asker import (
+    CallApprovals,
+    buttons_work,
+    is_attended,
+    takes_cells,
+)
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.options import AskOptions, split_names
 from mcp_notebook.notebook.state import Notebook
@@ -122,6 +129,7 @@ class CellRun:
         said = f"{next(notebook.numbers)} {options.prompt}".encode("utf-8", "replace")
         self._cell = hashlib.sha256(said).hexdigest()[:8]
         self._said = 0  # characters of finished turns
+        self._turn_began = 0  # where the words of the last finished turn begin
         self._run = Run(self._cell, options.prompt, options.into)
         notebook.questions[self._cell] = seal_text(
             " ".join(options.prompt.split())[:QUESTION]
@@ -306,17 +314,44 @@ class CellRun:
         if isinstance(event, Stop):
             self._bind_value(event)
 
+        if isinstance(event, Stop) and self._options.code and not self._options.dry_run:
+            self._put_code_below()
+
         self._show(event)
         if isinstance(event, ToolCall):
             self._tables[event.id] = ()
         elif isinstance(event, ToolResult):
             self._tables[event.id] = event.names
+            self._keep_choice(event)
 
         # The card first, then the box: input() blocks this thread.
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
             assert self._view is not None
             self._view.flush()
             self._approvals.ask_in_box(event)
+
+    def _put_code_below(self) -> None:
+        """Put the answer's code into a cell below, as text: the person runs it."""
+        code = code_in(self._run.words[self._turn_began :])
+        shell = self._notebook.shell
+        if not code:
+            self._show(Note("No code came back, so no cell is put below.", "warning"))
+        elif takes_cells(shell):
+            shell.set_next_input(code, replace=False)
+            self._show(Note("The code is in the cell below; it has not run."))
+        else:
+            self._show(Note("No cell can be made here: copy the code above into one."))
+
+    def _keep_choice(self, result: ToolResult) -> None:
+        """Keep for %mcp_freeze what the person was asked, and what they chose."""
+        calls = (e for e in self.seen if isinstance(e, ToolCall) and e.id == result.id)
+        call = next(calls, None)
+        if call is None or (call.server, call.tool) != (OWN_SERVER, ASK):
+            return
+
+        if result.outcome == "ok":
+            question = str(call.arguments.get("question", ""))
+            self._run.choices.append((question, result.shown))
 
     def _show(self, event: Event) -> None:
         assert self._view is not None
@@ -330,6 +365,7 @@ class CellRun:
         elif isinstance(event, TextDiscarded):
             self._run.words = self._run.words[: self._said]
         elif isinstance(event, Usage):  # a turn is over: its text stays
+            self._turn_began = self._said
             self._run.words = self._run.words.rstrip() + "\n\n"
             self._said = len(self._run.words)
 
@@ -376,3 +412,27 @@ class CellRun:
     def footer(self) -> Footer | None:
         """The footer, when the run came to its end."""
         return next((e for e in reversed(self.seen) if isinstance(e, Footer)), None)
+
+
+# A fenced block as CommonMark has it, whose fence is closed by one at least as long.
+_CODE_BLOCK = re.compile(
+    r"^ {0,3}(?P<fence>`{3,}|~{3,})[ \t]*(?P<kind>[\w+-]*)[^\n`]*\n"
+    r"(?P<code>.*?)(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+_PYTHON = frozenset({"", "python", "python3", "py", "ipython"})
+
+
+def code_in(answer: str) -> str:
+    """The Python of an answer's code blocks, one after the other; "" where there is none.
+
+    A block that begins with a cell magic takes a whole cell, so only that one is taken.
+    """
+    blocks = [
+        found["code"].strip("\n")
+        for found in _CODE_BLOCK.finditer(answer)
+        if found["kind"].lower() in _PYTHON
+    ]
+    kept = [block for block in blocks if block.strip()]
+    magics = [block for block in kept if block.startswith("%%")]
+    return magics[0] if magics else "\n\n".join(kept)

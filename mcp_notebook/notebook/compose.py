@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 
 from mcp_notebook.agent import backends, typed
+from mcp_notebook.agent.caller import Person
 from mcp_notebook.agent.conversation import (
     Block,
     Conversation,
@@ -31,18 +32,24 @@ from mcp_notebook.agent.request import (
     user_blocks,
 )
 from mcp_notebook.agent.run import run
-from mcp_notebook.agent.toolset import Toolset, choose_tools
+from mcp_notebook.agent.toolset import PersonQuestion, Toolset, choose_tools
+from mcp_notebook.display.questions import choice_question
 from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
-from mcp_notebook.events import Event, Note, Stop, TextDelta
-from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.events import Event, Note, Reply, Stop, TextDelta
+from mcp_notebook.naming import ASK, OWN_SERVER
 from mcp_notebook.notebook import mentions, resources, shared_tables
 from mcp_notebook.notebook.options import Settled
 from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.policy import Budget, Limits
+from mcp_notebook.policy import Budget, Limits, Rules, matches_any
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
 from mcp_notebook.secrets import hide, seal_text
 
+WANT_CODE = (
+    "Answer with one code cell for this notebook: after two sentences at most a single "
+    "```python block that runs as it stands, with the names that exist here. It is put "
+    "below for the person, who reads it and runs it; it has not run."
+)
 MOST_INSTRUCTIONS = 20_000  # bytes: every turn pays for them
 _CUT = "\n[cut: the house rules are longer]"
 # How a path ends that is meant as a file of house rules, there or not.
@@ -69,17 +76,18 @@ async def events_of(
     for note in composed.notes:
         yield note
 
+    rules = notebook.rules(options.allow, attended=attended)
+    person = _person_of(notebook, composed.request.backend, rules)
     if options.dry_run:
-        stream = dry_run_events(conversation, composed, options.system)
+        stream = dry_run_events(
+            conversation, composed, options.system, asks=person is not None
+        )
     else:
         for note in length_notes(notebook, conversation, composed.request.backend):
             yield note
 
-        caller = caller_of(
-            composed.toolset,
-            notebook.rules(options.allow, attended=attended),
-            composed.budget,
-        )
+        caller = caller_of(composed.toolset, rules, composed.budget)
+        caller.person = person
         stream = run(
             conversation, composed.prompt, request=composed.request, caller=caller
         )
@@ -87,6 +95,27 @@ async def events_of(
     async with composed.request.backend.lifetime(), aclosing(stream) as events:
         async for event in events:
             yield event
+
+
+def _person_of(
+    notebook: Notebook, backend: backends.Backend, rules: Rules
+) -> Person | None:
+    """Whom the model may ask to choose; None where nobody is there, or the rules deny
+    it. A replay takes the recorded answer, so there the tool is in any case.
+    """
+    replays = backend.kind == "replay"
+    is_there = rules.attended or replays
+    if not is_there or matches_any(rules.deny, OWN_SERVER, ASK):
+        return None
+
+    async def ask(asked: PersonQuestion) -> Reply:
+        question = choice_question(asked.question, asked.options, free=asked.free)
+        return await notebook.asker.ask(question)
+
+    if replays:
+        return Person(ask, backend.transport.recorded_result, rules.attended)
+
+    return Person(ask)
 
 
 @dataclass(frozen=True)
@@ -268,6 +297,9 @@ async def _prompt(
         )
 
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
+    if options.code:
+        blocks.append({"type": "text", "text": WANT_CODE})
+
     # After the words and the schemas, so that the prompt begins as it was written.
     blocks.append(clock_block())
     more = [block for one in attached for block in one.blocks]
@@ -399,7 +431,7 @@ def length_notes(
 
 
 async def dry_run_events(
-    conversation: Conversation, composed: Composed, system: str
+    conversation: Conversation, composed: Composed, system: str, *, asks: bool
 ) -> AsyncGenerator[Event, None]:
     """The events of a cell that asks no model for words."""
     tools, _ = choose_tools(
@@ -407,6 +439,7 @@ async def dry_run_events(
         above=composed.request.search_above,
         api_searches=composed.request.backend.searches,
         used=conversation.tool_names,
+        asks=asks,
     )
     text = await describe_request(
         composed.request, conversation, composed.prompt, tools

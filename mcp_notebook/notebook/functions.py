@@ -219,7 +219,9 @@ async def _connect(
         spec = InProcessServer(lambda: target, options)
     else:
         # of one name, a wrong server is raised
-        spec = cast("ServerSpec", opening.resolve(options)[name])
+        ((name, found),) = opening.resolve(options).items()
+        spec = cast("ServerSpec", found)
+        opening.refuse_packed(options, spec)
 
     session = await opening.open_session(state, name, spec, options, {name: ""})
     for note in opening.notes_on(session, state.sessions):

@@ -124,6 +124,13 @@ class AskOptions:
             flags=("--dry-run",),
         ),
     ] = False
+    code: Annotated[
+        bool,
+        AskOption(
+            "ask for code: its cell is put below, not run",
+            flags=("--code",),
+        ),
+    ] = False
     show: Annotated[bool, AskOption("stream the answer into the cell")] = False
     quiet: Annotated[bool, AskOption("show nothing, however long it takes")] = False
     model: Annotated[
@@ -487,6 +494,10 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     tool_timeout = traitlets.CFloat(
         60.0, min=0.1, help="Seconds one tool call may take."
+    ).tag(config=True)
+    registry = traitlets.Unicode(
+        "https://registry.modelcontextprotocol.io",
+        help="Where %mcp_search and %mcp_connect io.github.owner/name look servers up.",
     ).tag(config=True)
     connect_timeout = traitlets.CFloat(
         60.0, min=1, help="Seconds a server may take to start."

@@ -10,6 +10,7 @@ from typing import Any
 from IPython.display import display
 
 from mcp_notebook import config, loop
+from mcp_notebook.config.published import search as search_published
 from mcp_notebook.display.call_view import saved_duration
 from mcp_notebook.display.listing import status_table_html, tools_table_html
 from mcp_notebook.display.outputs import (
@@ -257,6 +258,37 @@ def show_discovered() -> None:
         return
 
     display(status_table_html(rows), raw=True)
+
+
+def show_published(words: str, registry: str) -> None:
+    """The servers of the registry whose names hold the words."""
+    if not words:
+        raise ConfigError("Say what is looked for: %mcp_search postgres.")
+
+    found = search_published(words, registry)
+    if not found:
+        show_line(f"{registry} has no server whose name holds {words!r}.")
+        return
+
+    if found[0].age:
+        hours = found[0].age / 3600
+        show_line(
+            f"The registry cannot be reached; this is what it said {hours:.0f} h ago."
+        )
+
+    rows = [
+        {
+            "server": one.name,
+            "version": one.version,
+            "as": one.kinds,
+            "description": one.description,
+            "source": one.repository,
+            "status": one.status,
+        }
+        for one in found
+    ]
+    display(status_table_html(rows), raw=True)
+    show_line("Connect one: %mcp_connect NAME, with a name of this list.")
 
 
 def show_preview(notebook: Notebook, name: str) -> None:

@@ -167,7 +167,7 @@ def _split(
 
         if kind in ("tool_use", "server_tool_use"):
             ids[block["id"]] = f"#{len(ids) + 1}"
-            calls[block["id"]] = _call(block)
+            calls[block["id"]] = call_text(block["name"], block["input"] or {})
             kept.append(
                 {
                     "type": kind,
@@ -228,12 +228,12 @@ def _has_results(blocks: list[Json]) -> bool:
     return any(block["type"] == "tool_result" for block in blocks)
 
 
-def _call(block: Json) -> str:
+def call_text(name: str, given: Mapping[str, Any]) -> str:
+    """A call as evidence names it."""
     arguments = ", ".join(
-        f"{k}={json.dumps(v, ensure_ascii=False)}"
-        for k, v in (block["input"] or {}).items()
+        f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in given.items()
     )
-    return mask(f"{block['name']}({arguments})")
+    return mask(f"{name}({arguments})")
 
 
 def _result_text(block: Json) -> str:

@@ -10,7 +10,14 @@ import datetime
 import difflib
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +29,12 @@ import httpx2
 from mcp_notebook import wire
 from mcp_notebook.config.userfiles import lock_folder
 from mcp_notebook.errors import BackendError, NotebookError, ReplayMiss
-from mcp_notebook.replay.keys import TurnFingerprint, fingerprint, other_places
+from mcp_notebook.replay.keys import (
+    TurnFingerprint,
+    call_text,
+    fingerprint,
+    other_places,
+)
 from mcp_notebook.replay.sidecar import (
     Drift,
     Turn,
@@ -162,6 +174,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         self._has_name = has_name  # whether the notebook's name is known
         self._file_notes = set() if file_notes is None else file_notes
         self._answered: dict[Path, _Recording] = {}
+        self._asked: tuple[str, ...] = ()  # the question that was answered last
         self.drift: list[Drift] = []
         self._pace = pace
         self._told: set[Drift] = set()
@@ -186,6 +199,25 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
 
         return "replayed (no recorded turns)"
 
+    def recorded_result(self, name: str, arguments: Mapping[str, Any]) -> str:
+        """The text of a call's recorded result, first of the question that is answered
+        now; "" where none succeeded.
+        """
+        wanted = call_text(name, arguments)
+        turns = [
+            turn for file in self._answered.values() for turn in file.turns.values()
+        ]
+        turns.sort(key=lambda turn: turn.prompts[-1:] != self._asked)
+        results = [result for turn in turns for result in turn.results]
+        return next(
+            (
+                result["text"]
+                for result in results
+                if result["call"] == wanted and not result["error"]
+            ),
+            "",
+        )
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request of the client."""
         try:
@@ -208,6 +240,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         body = json.loads(await request.aread())
         match = self._find(body)
         self._answered[match.recording.path] = match.recording
+        self._asked = match.turn.prompts[-1:]
         self._note(self._say_file(match.recording))
         drift = match.drift()
         self._note(drift)

@@ -39,7 +39,7 @@ _FAILED = re.compile(
     r"traceback \(most recent call last\)|"
     r"invalid (?:query|sql|argument|request|parameter|input|token|credentials|"
     r"identifier)|syntax error|unauthori[sz]ed|"
-    r"forbidden|rate limit|too many requests|timed? ?out|timeout|"
+    r"forbidden|wrongtype\b|noauth\b|rate limit|too many requests|timed? ?out|timeout|"
     r"not (?:found|allowed|permitted|connected|authorized)\b|"
     r"ORA-\d{5}|SQLSTATE|code: \d+\. \w+|msg \d+, level \d+|ERR_|E\d{4,}:|"
     r"(?:no|unknown|missing) such \w+|refused\b)",
@@ -90,7 +90,9 @@ _PARTED = re.compile(r"[,|\t;.!?] |[,|\t;]")
 _BAD_CODE = re.compile(
     r"^E[A-Z]*_|ERR|FAIL|INVALID|DENIED|NOT_|"
     # a constant's name, or a SQLSTATE
-    r"\A(?:[A-Z]+(?:_[A-Z]+)+|[0-9A-Z]{5})\Z"
+    r"\A(?:[A-Z]+(?:_[A-Z]+)+|[0-9A-Z]{5})\Z|"
+    # the class of an exception, as AWS names it
+    r"(?:Exception|Error|Fault)\Z"
 )
 _RULE = re.compile(r"(?=[^-─═]*[-─═])[-+=|: ┼─═│]{3,}")
 _PROSE_LIMIT, _BRIEF_LIMIT, _BRIEF_LINES = 2000, 300, 3
@@ -122,7 +124,7 @@ _ABOUT_ERRORS = frozenset(
     "error_code error_type errortype retryable retry_after request_id requestid "
     "timestamp time _meta meta path kind where context database execution_time "
     "executiontime executiontimems execution_time_ms elapsed duration count warnings "
-    "is_error iserror help docs url session_id rows_affected "
+    "instance __type is_error iserror help docs url session_id rows_affected "
     "columns_affected".split()
 )
 TELLING_KEYS = (
@@ -274,9 +276,16 @@ def _read_coded(value: Lowered) -> str | None:
     if not is_told or _other_keys(value) or _has_rows(value):
         return None
 
-    keys = ("code", "statuscode", "status_code", "status")
+    keys = ("code", "statuscode", "status_code", "status", "__type")
     code = next((value[key] for key in keys if key in value), None)
     return _find_message(value) if _is_bad_code(code) else None
+
+
+def _read_problem(value: Lowered) -> str | None:
+    """Problem details (RFC 9457), which may have members of their own."""
+    is_problem = isinstance(value.get("type"), str) and "title" in value
+    is_bad = is_problem and _is_bad_code(value.get("status"))
+    return _find_message(value) if is_bad and not _has_rows(value) else None
 
 
 def _is_bad_code(code: Any) -> bool:
@@ -366,10 +375,13 @@ def _message_of_item(item: Any) -> str:
 
 def _has_rows(value: Lowered) -> bool:
     """Whether real rows are beside the error: then it is a warning on a table."""
-    for item in value.values():
+    for key, item in value.items():
         match item:
             case list([dict() | list(), *_]):
                 return not all(isinstance(i, Mapping) and "message" in i for i in item)
+            # the error itself, whose details may be a list
+            case {"message": str()} if key in _ERROR_KEYS:
+                pass
             case Mapping() if any(
                 isinstance(sub, list) and sub for sub in item.values()
             ):
@@ -379,5 +391,5 @@ def _has_rows(value: Lowered) -> bool:
 
 
 # By how much they prove. In a list, a column may have the name of an error.
-_OF_OBJECT = (_read_outcome, _read_named, _read_coded, _read_envelope)
+_OF_OBJECT = (_read_outcome, _read_named, _read_coded, _read_problem, _read_envelope)
 _OF_LONE_OBJECT = (*_OF_OBJECT, _read_lone_object)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.results import content, error_detection, readers
+from mcp_notebook.results.bounds import check_time
 from mcp_notebook.results.formats import delimited, tagged
 from mcp_notebook.results.reading import (
     Confidence,
@@ -182,6 +183,7 @@ def _ask_readers(text: str, selected: Sequence[str], depth: int) -> Findings:
 
     rejected: list[tuple[str, str]] = []
     for reader in readers.all_readers():
+        check_time()
         answer = reader.read(text, selected)
         if isinstance(answer, Taken):
             return _taken_by(reader.name, answer).after(rejected)
@@ -281,6 +283,7 @@ def read_value(
     depth: int = 0,
 ) -> Findings:
     """The tables of a parsed value, its error, or what a text inside it holds."""
+    check_time()
     value, pictures = content.take_pictures(value)
     if pictures:
         found = read_value(value, reader, rest=rest, selected=selected, depth=depth)
@@ -298,7 +301,8 @@ def read_value(
         if error is not None:
             return Findings(reader="guard", error=error)
 
-    meta = value if isinstance(value, dict) else {}
+    meta = value[0] if json_tables.holds_page(value) else value
+    meta = meta if isinstance(meta, dict) else {}
     raws = json_tables.tables_in(value, selected=selected)
     # An envelope with a CSV in it looks like one row, whose cell is that text.
     if isinstance(raws, str) or _is_only_record(raws, value):

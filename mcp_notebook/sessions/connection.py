@@ -71,13 +71,18 @@ class Connection:
     side ended it.
     """
 
-    def __init__(self, opening: Opening, attempt: Attempt) -> None:
+    def __init__(
+        self, opening: Opening, attempt: Attempt, process: ServerProcess | None = None
+    ) -> None:
+        """`process`: one of another connection, whose address `opening` holds."""
         self.opening, self.attempt = opening, attempt
         self.trouble = HttpTrouble()
         self.tap = Tap(
             cap=opening.cap, noise=lambda line: opening.log.write(f"[stdout] {line}")
         )
-        self.process: ServerProcess | None = None
+        self.process = process
+        # whether the process ends with this connection; two try at the same one
+        self.owns_process = process is None
         self.cause: BaseException | None = None
         self.closed = asyncio.Event()
         self.log_start = opening.log.size()
@@ -137,7 +142,7 @@ class Connection:
 
     async def _abandon(self) -> None:
         self._task.cancel()
-        if self.process is not None:
+        if self.process is not None and self.owns_process:
             self.process.cut()
         await asyncio.wait([self._task], timeout=CLOSE_LIMIT)
 
@@ -196,6 +201,9 @@ class Connection:
                 return await asyncio.to_thread(spec.build)
 
         if isinstance(spec, HttpServer):
+            if self.process is not None:
+                self._watch_process(stack, self.process)
+
             auth = None
             if spec.oauth is not None:
                 auth = make_auth(self.opening.name, spec, self._make_authorize())
@@ -213,6 +221,23 @@ class Connection:
             return self._tap_streams(transport)
 
         return await self._start_stdio(stack, spec)
+
+    def _watch_process(self, stack: AsyncExitStack, process: ServerProcess) -> None:
+        """The connection ends with the process, and the process with it when it is its."""
+
+        async def watch() -> None:
+            while await process.exit_code(LOG_EVERY) is None:
+                pass
+
+            self.tap.closed.set()
+
+        async def stop() -> None:
+            watching.cancel()
+            if self.owns_process:
+                await process.stop(self._grace)
+
+        watching = asyncio.create_task(watch())
+        stack.push_async_callback(stop)
 
     async def _start_stdio(self, stack: AsyncExitStack, spec: StdioServer) -> Any:
         if sys.platform == "win32":
@@ -251,6 +276,9 @@ class Connection:
         return ask
 
     async def _stop_process(self, starting: asyncio.Future[ServerProcess]) -> None:
+        if not self.owns_process:
+            return
+
         with contextlib.suppress(OSError):  # it never started
             await (await starting).stop(self._grace)
 

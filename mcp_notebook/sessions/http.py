@@ -16,6 +16,7 @@ import re
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ import httpx2
 from mcp_notebook.config import HttpServer, mask
 from mcp_notebook.errors import ConnectError, NotebookError
 from mcp_notebook.sessions.reply_repair.tap import mend_error, mend_halves
-from mcp_notebook.untrusted_text import find_public, is_loopback
+from mcp_notebook.untrusted_text import find_public, is_loopback, visible
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,18 @@ SESSION_GONE = re.compile(
     re.IGNORECASE,
 )
 SESSION_HEADER = "mcp-session-id"
+# What a status means where that is more than a refusal
+MEANINGS = {
+    429: "has had too many requests, and answered",
+    502: "is behind a gateway that cannot reach it, and answered",
+    503: "is not available at the moment, and answered",
+    504: "is behind a gateway that waited in vain for it, and answered",
+}
+LONGEST_REASON = 200  # letters
+# A page's own program and style are no words, nor are tags.
+MARKUP = re.compile(
+    r"<(script|style|head)\b.*?</\1\s*>|<[^>]{0,2000}>", re.DOTALL | re.IGNORECASE
+)
 UNKNOWN_HOST = ("name or service", "nodename", "getaddrinfo", "resolution")
 # how long a tool may be silent is the call's own limit
 TIMEOUT = httpx2.Timeout(30.0, read=None)
@@ -120,7 +133,7 @@ class SofteningClient(httpx2.AsyncClient):
         status = response.status_code
         self._trouble.status, self._trouble.sentence = (
             status,
-            refusal_sentence(status, request.url),
+            refusal_sentence(status, request.url, find_reason(body)),
         )
         self._trouble.sign_in = (
             status == 401
@@ -253,12 +266,15 @@ def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
     return f"the request to {place} failed ({type(error).__name__}: {mask(str(error))[:200]})"
 
 
-def refusal_sentence(status: int, url: httpx2.URL | str) -> str:
-    """One clause on an HTTP status, with what to do about it."""
+def refusal_sentence(status: int, url: httpx2.URL | str, reason: str = "") -> str:
+    """One clause on an HTTP status, with what to do about it. `reason`: what the server
+    says itself.
+    """
     place = _place(str(url))
+    told = f', and says "{reason}"' if reason else ""
     if status in (401, 403):
         return (
-            f"{place} asks for authorization (HTTP {status}); sign in with --oauth, "
+            f"{place} asks for authorization (HTTP {status}){told}; sign in with --oauth, "
             "or give a token with --header 'Authorization: Bearer ${TOKEN}'"
         )
 
@@ -274,7 +290,33 @@ def refusal_sentence(status: int, url: httpx2.URL | str) -> str:
     if status == 421:
         return f"{place} does not accept this host name (HTTP 421)"
 
-    return f"{place} answered with HTTP {status}"
+    meaning = MEANINGS.get(status, "answered")
+    return f"{place} {meaning} with HTTP {status}{told}"
+
+
+def find_reason(body: bytes) -> str:
+    """What the body of a refusal says, on one line without markup; secrets are hidden."""
+    text = body.decode("utf-8", "replace")
+    with suppress(ValueError):
+        text = _reason_in(json.loads(text)) or text
+
+    if "<" in text:
+        text = MARKUP.sub(" ", text)
+
+    line = visible(mask(" ".join(text.split())))
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
+
+
+def _reason_in(answer: Any) -> str:
+    """The words in an error of any of the usual forms; empty where there are none."""
+    if isinstance(answer, str):
+        return answer
+    if not isinstance(answer, dict):
+        return ""
+
+    keys = ("error_description", "message", "detail", "error", "title", "reason")
+    reasons = (_reason_in(answer.get(key)) for key in keys)
+    return next(filter(None, reasons), "")
 
 
 def _place(url: str) -> str:

@@ -4,6 +4,7 @@ the sentence when none works.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 import sys
@@ -25,12 +26,37 @@ from mcp_notebook.config import (
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.secrets import NameLevel, is_secret_name
 from mcp_notebook.sessions.connection import Attempt, Connection, Opening
+from mcp_notebook.untrusted_text import visible
 
 # answers to a POST that the specification takes as "try SSE"
 OLDER_TRANSPORT = (400, 404, 405, 406, 415)
 EXIT_WAIT = 0.3  # seconds to learn how a server ended
 # Noise that a failed start may quote: words only, nothing that could be a host, a user or a key
 HARMLESS = re.compile(r"[A-Za-z0-9 ,.!()'-]{1,80}")
+# What a program prints that serves HTTP itself; only this machine is followed.
+ADDRESS = re.compile(
+    r"http://(127\.0\.0\.1|localhost|0\.0\.0\.0|\[::1?\])(:\d{1,5})([\w./~-]*)"
+)
+UNASKABLE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - read, not bound
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+FIRST_LOOK = 1.0  # seconds in which a server that speaks on stdout has mostly answered
+NEXT_LOOK = 0.5
+ADDRESS_LIMIT = 5.0  # seconds for the handshake with one address
+MOST_ADDRESSES = 6
+# `ValueError: ...`, `pkg.errors.NotFound: ...`, `Error: Cannot find module 'x'`
+EXCEPTION = re.compile(
+    r"(?:Uncaught )?(?:[\w.]+\.)?\w*(?:Error|Exception|NotFound)\b[^:]{0,40}: \S"
+)
+FAILURE = re.compile(
+    r"\b(?:error|fatal|panicked|failed|failure|cannot|can't|could not|couldn't|missing"
+    r"|required|invalid|refused|denied|not found|not set|no such|unable to)\b",
+    re.IGNORECASE,
+)
+BESIDE = re.compile(
+    r"usage:|options:|-|at |File \"|\^|\d+ \||npm (?:error|ERR!) (?:A complete|code)",
+    re.I,
+)
+LONGEST_CAUSE = 240  # letters
 Tick = Callable[[float], None]
 
 
@@ -48,12 +74,10 @@ async def open_connection(
         attempt = attempts.pop(0)
         connection = Connection(opening, attempt)
         try:
-            await connection.wait_until_ready(timeout, tick)
+            return await _wait_or_follow(connection, timeout, tick)
         except Exception as error:
             # boundary: the SDK raises anything; the next lines tell it apart
             cause = _find_leaf(error)
-        else:
-            return connection
 
         if _may_sign_in(connection):
             # What other hosts do without being told: the server said that it has a sign-in.
@@ -71,6 +95,85 @@ async def open_connection(
             raise failure from None
 
         opening.log.write("[notebook] trying again: " + str(attempts[0]))
+
+
+async def _wait_or_follow(
+    connection: Connection, timeout: float, tick: Tick
+) -> Connection:
+    """The connection when it is ready; or one to the address that its program says it
+    listens on, when that answers first. Raises what ended it.
+    """
+    if connection.attempt.transport != "stdio":
+        await connection.wait_until_ready(timeout, tick)
+        return connection
+
+    waiting = asyncio.ensure_future(connection.wait_until_ready(timeout, tick))
+    following = asyncio.ensure_future(_follow_address(connection))
+    try:
+        await asyncio.wait({waiting, following}, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done() or following.exception() is not None:
+            await waiting
+            return connection
+
+        # Not before: until then the program is the first connection's to end.
+        followed = following.result()
+        connection.owns_process, followed.owns_process = False, True
+        return followed
+    finally:
+        following.cancel()
+        waiting.cancel()
+        await asyncio.gather(waiting, following, return_exceptions=True)
+
+
+async def _follow_address(connection: Connection) -> Connection:
+    """A connection over HTTP to the address on this machine that a program prints which
+    was started for its stdin and stdout; waits until there is one.
+    """
+    await asyncio.sleep(FIRST_LOOK)
+    while True:
+        for url in find_addresses(connection.opening.log.tail(connection.log_start)):
+            followed = await _try_address(connection, url)
+            if followed is not None:
+                connection.opening.log.write(f"[notebook] it serves {url}")
+                return followed
+
+        await asyncio.sleep(NEXT_LOOK)
+
+
+async def _try_address(connection: Connection, url: str) -> Connection | None:
+    if connection.process is None:
+        return None
+
+    opening = replace(connection.opening, spec=HttpServer(url), process=None)
+    transport = "sse" if url.endswith("/sse") else "http"
+    followed = Connection(opening, Attempt("auto", transport), connection.process)
+    try:
+        await followed.wait_until_ready(ADDRESS_LIMIT, lambda seconds: None)
+    except Exception:
+        # boundary: what listens there may be anything; the next address is tried
+        return None
+
+    return followed
+
+
+def find_addresses(words: str) -> list[str]:
+    """The addresses on this machine that a program's words name, each with the paths
+    that MCP servers have; the likeliest first.
+    """
+    plain = ANSI.sub("", words)
+    found: dict[str, None] = {}
+    for host, port, path in ADDRESS.findall(plain):
+        # 0.0.0.0 is where it listens, not where it is asked.
+        place = f"http://{UNASKABLE.get(host, host)}{port}"
+        path = path.rstrip("/.,;:")
+        if path:
+            found[f"{place}{path}"] = None
+
+        found[f"{place}/mcp"] = None
+        found[f"{place}/sse"] = None
+
+    likely = sorted(found, key=lambda url: not url.endswith(("/mcp", "/sse")))
+    return likely[:MOST_ADDRESSES]
 
 
 def describe_exit(code: int | None) -> str:
@@ -182,12 +285,16 @@ async def _explain_failure(
     if not sentence.endswith("?"):
         sentence += "."
 
+    last_words = log.last_words(connection.log_start)
+    said = find_cause(last_words)
+    if said and connection.process is not None:
+        sentence += f" It says: {said}"
+
     if hint:
         sentence += f" {hint}"
 
     return ConnectError(
-        mask(f"server {name!r} {sentence}", secrets_of(spec)),
-        detail=log.last_words(connection.log_start),
+        mask(f"server {name!r} {sentence}", secrets_of(spec)), detail=last_words
     )
 
 
@@ -226,6 +333,24 @@ def _describe_failure(
         return f"did not start: {cause.strerror or cause}"
 
     return f"could not be connected ({type(cause).__name__}: {text[:200]})"
+
+
+def find_cause(words: str) -> str:
+    """The line of a program's last words that says why it ended, or an empty string: the
+    exception at the end of a traceback, else the first line that speaks of a failure.
+    """
+    lines = [ANSI.sub("", line).strip() for line in words.splitlines()]
+    exceptions = [line for line in lines if EXCEPTION.match(line)]
+    failures = [line for line in lines if FAILURE.search(line)]
+    # Usage texts, frames and hints speak of errors, too, and say nothing.
+    telling = [line for line in failures if not BESIDE.match(line)]
+    found = [*exceptions[-1:], *telling]
+    if not found:
+        return ""
+
+    line = visible(found[0])
+    shown = line if len(line) <= LONGEST_CAUSE else f"{line[:LONGEST_CAUSE]}…"
+    return shown if shown[-1] in ".!?…" else f"{shown}."
 
 
 def _describe_noise(connection: Connection) -> str:

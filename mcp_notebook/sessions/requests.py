@@ -254,6 +254,9 @@ def _find_failure(
             f"server {name!r} does not know our session any more ({said})."
         )
 
+    if error.code == REFUSED and _has_lost_process(connection):
+        connection.tap.closed.set()
+        return ConnectionLost(f"server {name!r} closed its connection.")
     if error.code == REFUSED:
         return SessionError(f"server {name!r} cannot be reached: {error.message}.")
     if error.code == CLOSED and _is_connection_over(connection, error.message):
@@ -271,6 +274,13 @@ def _find_failure(
         return SessionError(f"server {name!r} {wrong}.{GOES_ON}")
 
     return None
+
+
+def _has_lost_process(connection: Connection) -> bool:
+    """Whether a program that we started for its own HTTP does not answer there: its end
+    is seen here before its supervisor tells it.
+    """
+    return connection.process is not None and connection.trouble.status is None
 
 
 def _words_of(error: MCPError) -> str:

@@ -114,6 +114,10 @@ class ToolList:
             f"tool {name!r} is not usable: {why}"
             for name, why in connection.tap.refused.items()
         ]
+        if connection.process is not None and connection.attempt.transport != "stdio":
+            url = getattr(connection.opening.spec, "url", "")
+            notices.append(f"it serves HTTP by itself and is asked at {url}")
+
         tools: dict[str, ToolInfo] = {}
         for tool in found:
             # A second one could shadow the one that was looked at.

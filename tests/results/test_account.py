@@ -12,8 +12,8 @@ import io
 import itertools
 import json
 import random
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from mcp_notebook.results import Reading, error_detection, read, texts
 from mcp_notebook.results.reading import from_rows
 from mcp_notebook.results.structured import prints_table
+from tests.data import captures_folder
+from tests.results import account
 
 # names that readers look for, and some that they do not know
 _KEYS = (
@@ -202,6 +204,32 @@ def test_no_leaf_of_structured_content_is_lost(shape: Any, words: str) -> None:
     assert "leafword" not in words or "leafword" in texts_of(reading)
 
 
+# --- the account over what servers sent
+
+
+@pytest.mark.slow
+def test_no_leaf_of_a_captured_result_is_lost() -> None:
+    checked = 0
+    for held in account.held_results(captures_folder()):
+        checked += 1
+        assert not account.lost_leaves(held, held.read()), held.place
+
+    assert checked > 500
+
+
+def test_the_account_misses_a_cell_and_a_line_that_nobody_kept() -> None:
+    text = json.dumps({"rows": [{"city": "Oslo"}, {"city": "Rome"}], "seen": "today"})
+    held = account.Held("", {"content": [{"type": "text", "text": text}]}, None, "", {})
+    reading = held.read()
+    assert account.lost_leaves(held, reading) == []
+
+    without = replace(reading, text="")
+    assert account.lost_leaves(held, without) == [("today", ".seen: today")]
+    (table,) = reading.tables
+    short = replace(reading, tables=(replace(table, data=table.data.slice(1)),))
+    assert account.lost_leaves(held, short) == [("oslo", ".rows.city: Oslo")]
+
+
 # --- the forms that the account was drawn up for
 
 PNG = "iVBORw0KGgo" + "A" * 105
@@ -354,36 +382,6 @@ def test_a_count_of_several_lists_cuts_none_of_them() -> None:
     }
     reading = read({"content": [{"type": "text", "text": json.dumps(value)}]})
     assert [table.truncated for table in reading.tables] == ["", ""]
-
-
-# --- the time of a byte
-
-_LINES = {
-    "a log": "2024-01-05 10:00:{0} INFO worker[{0}] handled /items/{0} in 3 ms, status=200\n",
-    "prose": "The quick fox number {0} jumps over the dog, and sleeps; it was {0} o'clock.\n",
-    "code": "def f{0}(x, y=1):\n    if x > {0}:\n        return x + y\n\n",
-    "braces": "{{ a{0}\n",
-    "blank lines": "a{0}\n\n\n",
-    "names and values": "key{0}: some value here\n",
-    "bars": "a{0} | b\n",
-    "JSON": '{{"a": {0}}}\nWARN slow\n',
-}
-
-
-@pytest.mark.parametrize("family", _LINES)
-def test_the_time_of_a_byte_does_not_grow(family: str) -> None:
-    def seconds(lines: int) -> float:
-        text = "".join(_LINES[family].format(number) for number in range(lines))
-        taken = []
-        for _ in range(3):
-            start = time.process_time()
-            read(text)
-            taken.append(time.process_time() - start)
-
-        return min(taken)
-
-    # eight times the text; a rule that is quadratic takes 64 times as long
-    assert seconds(8_000) < 24 * max(seconds(1_000), 0.002)
 
 
 # --- a text that prints the table of the structured content, and one that nearly does

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 from collections.abc import Iterator, Sequence
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook import results
 from mcp_notebook.results.columns import fast_columns
+from mcp_notebook.results.columns.infer import column as infer_column
 from mcp_notebook.results.formats import csv_records, delimited
 from tests.results.test_fast_json import DATES, NUMBERS, STAMPS
 
@@ -236,3 +239,26 @@ def test_padded_cells_of_a_long_tsv_are_taken_off_wherever_the_padding_begins() 
 
 def test_numbers_for_people_beside_one_of_four_digits_are_read_alike() -> None:
     taken('"id","name"\n"1","1000"\n"2","-1,000"\n')
+
+
+_FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+_WRITTEN = _FLOATS.map(repr) | st.builds(
+    format, _FLOATS, st.sampled_from([".3f", ".2e", ".17g", "E", ".20g"])
+)
+_ODD = st.sampled_from(["1e5", "12.5e5", "-0", "0.0", "1.", "nan", "00.5", "1e400"])
+
+
+@given(st.lists(_WRITTEN | _ODD, min_size=1, max_size=12), st.randoms())
+def test_floats_written_in_any_way_are_what_the_exact_rules_make_of_them(
+    odd: list[str], chance: random.Random
+) -> None:
+    column = [repr(chance.random()) for _ in range(fast_columns.SMALL)] + odd
+    fast = fast_columns.column_of_texts(pa.array(column), text="all")
+    exact = infer_column(column, text="all")
+    assert fast.array.type == exact.array.type
+    assert repr(fast.array.to_pylist()) == repr(exact.array.to_pylist())
+
+
+def test_an_exponent_among_floats_keeps_the_fast_path() -> None:
+    column = [repr(n / 7) for n in range(1, 300)] + ["1.5e-07", "2.25E+20"]
+    assert fast_columns._numbers(pa.array(column)) is not None

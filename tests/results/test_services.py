@@ -280,3 +280,125 @@ def test_blocks_of_json_and_of_python_are_one_table() -> None:
         {"id": 1, "raw": b"\0"},
         {"id": 2, "raw": None},
     ]
+
+
+# --- what monitoring, vector stores, geodata, statistics offices and clouds answer
+
+NOON_MS = 1_704_456_000_000
+ANSWERS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
+    "a vector store that repeats what was asked for": (
+        {"ids": [["a", "b"]], "documents": [["x", "y"]], "included": ["ids", "documents"],
+         "metadatas": [[{"k": 1}, {"k": 2}]]},
+        [{"ids": "a", "documents": "x", "metadatas": {"k": 1}}, {"ids": "b", "documents": "y", "metadatas": {"k": 2}}],
+    ),
+    "matches without their vectors": (
+        {"matches": [{"id": "a", "score": 0.5, "values": []}, {"id": "b", "score": 0.25, "values": []}], "namespace": "n"},
+        [{"id": "a", "score": 0.5, "values": []}, {"id": "b", "score": 0.25, "values": []}],
+    ),
+    "frames of a dashboard": (
+        {"results": {"A": {"frames": [{
+            "schema": {"fields": [{"name": "time", "type": "time"}, {"name": "v", "type": "number", "labels": {"host": "a"}}]},
+            "data": {"values": [[NOON_MS, None], [1.5, 2.5]]}}]}}},
+        [{"host": "a", "time": NOON, "v": 1.5}, {"host": "a", "time": None, "v": 2.5}],
+    ),
+    "lines of a log with their labels": (
+        {"data": {"resultType": "streams", "result": [
+            {"stream": {"app": "a"}, "values": [[f"{NOON_MS}000000", "one"]]},
+            {"stream": {"app": "b", "pod": "p"}, "values": [[f"{NOON_MS}000000", "two"]]}]}},
+        [{"app": "a", "pod": None, "timestamp": NOON, "line": "one"}, {"app": "b", "pod": "p", "timestamp": NOON, "line": "two"}],
+    ),
+    "records behind an object about their page": (
+        [{"page": 1, "pages": 1, "total": 2}, [{"country": "NO", "value": 5.5}, {"country": "SE", "value": None}]],
+        [{"country": "NO", "value": 5.5}, {"country": "SE", "value": None}],
+    ),
+    "features beside the description of their fields": (
+        {"fields": [{"name": "id", "type": "esriFieldTypeOID"}], "spatialReference": {"wkid": 4326},
+         "features": [{"attributes": {"id": 1}, "geometry": {"x": 1.5}}, {"attributes": {"id": 2}, "geometry": {"x": 2.5}}]},
+        [{"id": 1, "geometry": {"x": 1.5}}, {"id": 2, "geometry": {"x": 2.5}}],
+    ),
+    "a list under each of several names": (
+        {"data": {"up": [{"type": "gauge", "unit": ""}], "load": [{"type": "gauge", "unit": "s"}]}},
+        [{"name": "up", "type": "gauge", "unit": ""}, {"name": "load", "type": "gauge", "unit": "s"}],
+    ),
+    "groups of a search that asked for no hits": (
+        {"hits": {"total": {"value": 10}, "hits": []}, "aggregations": {"by": {"buckets": [{"key": "a", "n": 6}, {"key": "b", "n": 4}]}}},
+        [{"key": "a", "n": 6}, {"key": "b", "n": 4}],
+    ),
+    "rows beside errors of some fields": (
+        {"data": {"users": [{"id": "1"}, {"id": "2"}]}, "errors": [{"message": "x failed", "path": ["users", 0]}]},
+        [{"id": "1"}, {"id": "2"}],
+    ),
+    "attributes of elements that have fields": (
+        "<gpx><trk><pt lat='1.5' lon='2.5'><ele>10</ele></pt><pt lat='1.25' lon='2'><ele>11</ele></pt></trk></gpx>",
+        [{"lat": 1.5, "lon": 2.5, "ele": 10}, {"lat": 1.25, "lon": 2.0, "ele": 11}],
+    ),
+    "columns below capitals": (
+        "NAME    READY   STATUS\nweb-1   1/1     Running\nweb-2   0/1     Pending\n",
+        [{"NAME": "web-1", "READY": "1/1", "STATUS": "Running"}, {"NAME": "web-2", "READY": "0/1", "STATUS": "Pending"}],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ANSWERS)
+def test_the_first_table_of_an_answer_is_its_rows(form: str) -> None:
+    value, known = ANSWERS[form]
+    found = reading(value)
+    assert found.error is None
+    assert found.tables[0].data.to_pylist() == known
+    assert found.tables[0].truncated == ""
+
+
+def test_what_stands_beside_such_rows_is_told() -> None:
+    said = {
+        "cpu": {"series": [{"name": "cpu", "columns": ["v"], "values": [[1.5], [2.5]]}]},
+        "bucket": "<List><Name>bucket</Name><Row><a>1</a></Row><Row><a>2</a></Row></List>",
+        "unit": "<List><Row><a unit='B'>1</a></Row><Row><a>2</a></Row></List>",
+        "x failed": ANSWERS["rows beside errors of some fields"][0],
+        "pages": ANSWERS["records behind an object about their page"][0],
+        "esriFieldTypeOID": ANSWERS["features beside the description of their fields"][0],
+    }  # fmt: skip
+    for words, value in said.items():
+        found = reading(value)
+        notes = [note for each in found.tables for note in each.notes]
+        kinds = [kind for each in found.tables for kind in each.types.values()]
+        assert words in "\n".join([found.text, *notes, *kinds])
+
+
+def test_a_pages_size_is_no_count_and_a_pages_total_is() -> None:
+    rows = [{"id": 1}, {"id": 2}]
+    page = {"size": 20, "totalElements": 2, "totalPages": 1}
+    assert table({"_embedded": {"orders": rows}, "page": page}).truncated == ""
+    cut = table({"_embedded": {"orders": rows}, "page": page | {"totalElements": 9}})
+    assert cut.total_rows == 9
+    assert "9 rows and 2 came" in cut.truncated
+    of_list = table([{"page": 1, "total": 9}, rows])
+    assert of_list.total_rows == 9
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no such thing", "balance": 3}, "no such thing"),
+        ({"__type": "ResourceNotFoundException", "message": "no such table"}, "no such table"),
+        ({"error": {"code": 403, "message": "Forbidden", "details": [{"@type": "x", "reason": "R"}]}}, "Forbidden"),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", "WRONGTYPE"),
+    ],
+)  # fmt: skip
+def test_failures_of_services_are_errors(answer: Any, message: str) -> None:
+    found = reading(answer)
+    assert message in str(found.error)
+    assert not found.tables
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-01-05 12:00:00,123 INFO a: started, port=80\n2024-01-05 12:00:01,456 INFO b: failed, port=3\n",
+        "[a]\nhost = x\nport = 1\n\n[b]\nhost = y\nport = 2\n",
+        " Row │ a      b      \n     │ Int64  String \n─────┼───────────────\n   1 │     1  x\n   2 │     2  y\n",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_table_is_text(text: str) -> None:
+    found = reading(text)
+    assert not found.tables
+    assert found.text == text

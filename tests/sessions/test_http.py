@@ -8,6 +8,7 @@ import pytest
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError, SessionError
 from mcp_notebook.sessions import Session, Sessions
+from mcp_notebook.sessions.http import find_reason, refusal_sentence
 from tests.sessions.support import HttpProcess, free_port
 
 Start = Callable[..., HttpProcess]
@@ -114,3 +115,28 @@ async def test_headers_are_sent_and_never_shown(
     shown = failure.value.message + failure.value.detail + repr(spec)
     assert "header-secret" not in shown
     assert "query-secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", ""),
+        (b"plan  does not\n allow this", "plan does not allow this"),
+        (b'{"error": "nope"}', "nope"),
+        (b'{"error": {"code": 7, "message": "the key has no scope x"}}', "the key has"),
+        (b'{"error": "a", "error_description": "b"}', "b"),
+        (
+            b"<html><style>p {}</style><p>Access <b>denied</b></p></html>",
+            "Access denied",
+        ),
+        (b"token=sk-ant-api03-abcdefghijklmnop0123456789 is wrong", "token="),
+        (b"x" * 500, "x" * 200 + "\u2026"),
+        (b"a\x1b[31mb", "a\\x1b[31mb"),
+    ],
+)
+def test_what_a_refusal_says_is_told_on_one_line(body: bytes, reason: str) -> None:
+    found = find_reason(body)
+    assert found.startswith(reason) if reason else found == ""
+    assert "abcdefghijklmnop" not in found
+    if reason:
+        assert found in refusal_sentence(403, "https://x.example/mcp", found)

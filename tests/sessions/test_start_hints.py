@@ -7,7 +7,7 @@ import pytest
 from mcp_notebook.config import HttpServer, StdioServer
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.sessions import Sessions
-from mcp_notebook.sessions.opening import find_start_hint
+from mcp_notebook.sessions.opening import find_cause, find_start_hint
 
 UVX = StdioServer("/usr/bin/uvx", ("some-server", "--db", "a b.db"))
 NPX = StdioServer("/usr/bin/npx", ("-y", "some-server"))
@@ -163,3 +163,43 @@ async def test_a_server_that_did_not_start_says_what_to_do(sessions: Sessions) -
         await sessions.connect(
             "s", StdioServer(sys.executable, ("-m", "no_such_server"))
         )
+
+
+CAUSES = [
+    (
+        "Traceback (most recent call last):\n"
+        '  File "x.py", line 3, in <module>\n'
+        "    raise ValueError('no database')\n"
+        "ValueError: no database",
+        "ValueError: no database.",
+    ),
+    (
+        "Error: DATABASE_URL is required\n"
+        "Usage: server [options]\n"
+        "Options:\n  --help  show this and exit",
+        "Error: DATABASE_URL is required.",
+    ),
+    (
+        "node:internal/modules/cjs/loader:1148\n  throw err;\n  ^\n\n"
+        "Error: Cannot find module '/x/index.js'\n"
+        "    at Module._resolveFilename (node:internal:1145:15)\n"
+        "Node.js v20.20.0",
+        "Error: Cannot find module '/x/index.js'.",
+    ),
+    (
+        "usage: s [-h] --db DB\ns: error: the following arguments are required: --db",
+        "s: error: the following arguments are required: --db.",
+    ),
+    ("thread 'main' panicked at src/main.rs:3:5:\nno key", "thread 'main' panicked"),
+    ("\x1b[31mfatal: cannot open shop.db\x1b[0m\nbye", "fatal: cannot open shop.db."),
+    ("listening\ngood bye", ""),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("words", "cause"), CAUSES)
+def test_the_line_that_says_why_is_found_among_the_last_words(
+    words: str, cause: str
+) -> None:
+    found = find_cause(words)
+    assert found.startswith(cause) if cause else found == ""

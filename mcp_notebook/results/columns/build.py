@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcp_notebook.results.bounds import check_time
 from mcp_notebook.results.columns import (
     fast_columns,
     infer,
@@ -45,10 +46,11 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
     arrays, types, notes = [], {}, []
     kinds = itertools.chain(raw.declared, itertools.repeat(None))
     for number, (name, declared) in enumerate(zip(names, kinds, strict=False)):
+        check_time()
         done = ready.get(number) if text == "all" and not declared else None
         typed = _column(columns[number], declared, text, name, done)
         arrays.append(typed.array)
-        types[name] = typed.type_note
+        types[name] = _type_note(typed, declared)
         notes += [f"`{name}` {typed.note}"] if typed.note else []
 
     # a typed value lost no text
@@ -73,6 +75,16 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         reader=reader,
         names=raw.names or names,
     )
+
+
+def _type_note(typed: infer.Column, declared: str | None) -> str:
+    """Where a column's type comes from; a declared one that could not be followed is
+    named, since nothing else tells of it.
+    """
+    note = typed.type_note
+    if not declared or f"({declared})" in note:
+        return note
+    return f"{note} (the server says {declared})"
 
 
 def _believe_texts(raw: Raw) -> infer.Strictness:

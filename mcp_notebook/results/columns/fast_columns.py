@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -39,6 +40,8 @@ _STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)?$"
 _MIDNIGHT = r"^\d{4}-\d\d-\d\dT00:00:00(?:\.0{3,6})?Z$"
 _NODE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 _NUMBER = r"^-?(?:0|[1-9]\d*)(?:\.\d+)?$"
+_FRACTION = r"^-?(?:0|[1-9]\d*)\.\d+$"
+_WRITTEN = r"^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$"
 _NUMERIC = re.compile(
     r"[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|inf|infinity|nan)",
     re.ASCII | re.IGNORECASE,
@@ -118,7 +121,7 @@ def _from_text(array: pa.StringArray, text: Strictness) -> Column:
 def _sample(array: pa.StringArray) -> list[str]:
     """Some values from all over the column; at least one."""
     step = max(len(array) // _SAMPLE, 1)
-    found = array.take(pa.array(range(0, len(array), step))).drop_null()
+    found = array.take(pa.array(np.arange(0, len(array), step))).drop_null()
     return found.to_pylist() or array.drop_null().slice(0, _SAMPLE).to_pylist()
 
 
@@ -266,18 +269,30 @@ def _floats(array: pa.StringArray, longest: int) -> strings.Typed | None:
         return None
 
     sizes = pc.min_max(pc.abs(values))
-    if not (
+    ordinary = (
         sizes["min"].as_py() > _SMALL_FLOAT and sizes["max"].as_py() < _LARGE_FLOAT
-    ) and not _all_plain(array):
-        return None  # may be written with an exponent, which Arrow also prints
+    )
+    if not ordinary and not _are_floats(array):
+        return None
 
     odd = array.filter(pc.not_equal(pc.cast(values, pa.string()), array)).unique()
-    if len(odd) and not (
-        _all_plain(odd) and all(map(strings.float_holds, odd.to_pylist()))
-    ):
+    if not len(odd):
+        return strings.Typed(values)
+    if ordinary and not _all_plain(odd) and not _are_floats(array):
+        return None
+    if not all(map(strings.float_holds, odd.to_pylist())):
         return None
 
     return strings.Typed(values)
+
+
+def _are_floats(array: pa.Array) -> bool:
+    """Whether all are written as numbers, also with an exponent, and one as a fraction:
+    1e5 alone is more likely a code.
+    """
+    return _all(pc.match_substring_regex(array, _WRITTEN)) and _any(
+        pc.match_substring_regex(array, _FRACTION)
+    )
 
 
 def _one_scale(array: pa.Array, points: pa.Array) -> int | None:

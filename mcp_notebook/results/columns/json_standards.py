@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from mcp_notebook.results.reading import Raw, from_rows
+from mcp_notebook.results.reading import Raw, from_records, from_rows
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECONDS = 13  # digits; seconds of any year have fewer
@@ -35,6 +35,10 @@ def read_series(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
             return _read_prometheus(records, path)
         case {"metric": dict(), "values": list()}:
             return _read_prometheus(records, path)
+        case {"stream": dict(), "values": list()}:
+            return _read_streams(records, path)
+        case {"schema": {"fields": [{}, *_]}, "data": {"values": list()}}:
+            return _read_frames(records, path)
 
     return None
 
@@ -70,7 +74,77 @@ def _read_influx(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
 
         rows += [[*labels, *row] for row in values]
 
-    return from_rows([*heads, *tags, *columns], rows, path=path)
+    raw = from_rows([*heads, *tags, *columns], rows, path=path)
+    name = series[0].get("name")
+    return raw if heads or not name else raw.with_note(f"is the measurement `{name}`")
+
+
+def _read_streams(streams: Sequence[dict[str, Any]], path: str) -> Raw | None:
+    """Loki's lines with their labels: `{"stream": {"app": "a"}, "values": [["17…",
+    "line"]]}`, in nanoseconds since 1970.
+    """
+    labels = list(keys_in_order(item.get("stream") or {} for item in streams))
+    rows = []
+    for item in streams:
+        values = item.get("values")
+        if type(values) is not list or not all(map(_is_line, values)):
+            return None
+
+        about = [*map((item.get("stream") or {}).get, labels)]
+        rows += [[*about, _read_nanoseconds(at), line] for at, line in values]
+
+    return from_rows([*labels, "timestamp", "line"], rows, path=path)
+
+
+def _read_nanoseconds(digits: str) -> Any:
+    return _read_seconds(Decimal(digits) / 10**9)
+
+
+def _is_line(value: Any) -> bool:
+    is_list = type(value) is list and len(value) == 2
+    return is_list and type(value[0]) is str and value[0].isdecimal()
+
+
+def _read_frames(frames: Sequence[dict[str, Any]], path: str) -> Raw | None:
+    """Grafana's frames: fields with names and types beside their values, column by
+    column; labels of a series are columns.
+    """
+    rows: list[dict[str, Any]] = []
+    for frame in frames:
+        match frame:
+            case {"schema": {"fields": list(fields)}, "data": {"values": list(values)}}:
+                pass
+            case _:
+                return None
+
+        columns = [_read_field(*pair) for pair in zip(fields, values, strict=False)]
+        if len(fields) != len(values) or len(set(map(len, columns))) > 1:
+            return None
+
+        names = [str(field.get("name")) for field in fields]
+        labels = _labels_of(fields)
+        cells = zip(*columns, strict=True)
+        rows += [labels | dict(zip(names, row, strict=True)) for row in cells]
+
+    return from_records(rows, path=path) if rows else None
+
+
+def _read_field(field: Mapping[str, Any], values: list[Any]) -> list[Any]:
+    if field.get("type") != "time":
+        return values
+    # in milliseconds since 1970
+    return [
+        _read_seconds(at / 1000) if type(at) in (int, float) else at for at in values
+    ]
+
+
+def _labels_of(fields: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The labels of all fields of a frame."""
+    found: dict[str, Any] = {}
+    for field in fields:
+        found |= field.get("labels") or {}
+
+    return found
 
 
 def _tags_of(series: dict[str, Any]) -> dict[str, Any]:
@@ -103,9 +177,9 @@ def _is_point(value: Any) -> bool:
     return type(value) is list and len(value) == 2 and type(value[0]) in (int, float)
 
 
-def _read_seconds(seconds: float) -> Any:
+def _read_seconds(seconds: float | Decimal) -> Any:
     try:
-        return _EPOCH + dt.timedelta(seconds=seconds)
+        return _EPOCH + dt.timedelta(microseconds=round(seconds * 1_000_000))
     except OverflowError:
         return None
 

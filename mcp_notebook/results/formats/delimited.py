@@ -39,6 +39,9 @@ _OPEN_END = "an empty last line may be a row with NULL"
 # --- CSV and TSV
 
 
+_LOG_LINE = re.compile(r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d,\d{3}[^,;\t\d\n]")
+
+
 def read_csv(text: str, selected: Sequence[str] = ()) -> Answer:
     """A whole text as CSV, TSV or semicolon-separated values."""
     body = csv_records.strip_command_tags(text.strip("\ufeff").strip("\r\n"))
@@ -49,6 +52,9 @@ def read_csv(text: str, selected: Sequence[str] = ()) -> Answer:
         return _read_annotated_csv(body)
     if body.lstrip()[:1] in "[{<":
         return "starts like JSON or markup"
+    # Python's logging writes a comma before the milliseconds
+    if _LOG_LINE.match(body):
+        return "lines of a log"
 
     first = LINE_END.split(body, maxsplit=1)[0]
     present = [mark for mark in DELIMITERS if mark in first]

@@ -273,6 +273,8 @@ def _read_one_header(block: _Block) -> Raw | str:
         return "one column without an index is prose"
     if any(map(strings.is_value, names)):
         return "its names are values"
+    if not {"=", ":"}.isdisjoint(names):
+        return "its lines are settings"
 
     rows = _cut_rows(body, ends, width)
     if rows is None:

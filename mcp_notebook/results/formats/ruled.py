@@ -22,6 +22,9 @@ _REPAIRED = "values are not quoted; cells of {} were put together again"
 _LONGEST_NAME = 60  # of a single column; a longer line above a rule is a heading
 
 
+_GAP_IN_NAME = re.compile(r"[^\s|] {2,}[^\s|]")
+
+
 def read_ruled(text: str, selected: Sequence[str] = ()) -> Answer:
     """A header, a line of dashes, and rows: psql's aligned output and its many imitations."""
     text = _draw_in_ascii(text)
@@ -34,6 +37,10 @@ def read_ruled(text: str, selected: Sequence[str] = ()) -> Answer:
         return "no header ruled off by dashes"
 
     before, header, rule = lines[: at - 1], lines[at - 1], lines[at]
+    # Julia rules off the row numbers alone, its columns stand between blanks
+    if "+" in rule and _GAP_IN_NAME.search(header):
+        return "ambiguous: a name has a gap, as if it were two"
+
     body, tail = _split_body(lines[at + 1 :], rule)
     raw = _read_columns(header, rule, body, tail)
     confidence: Confidence = "high"

@@ -230,7 +230,7 @@ def _read_block(body: Sequence[str]) -> Raw | str:
     names, *rows = [[line[begin:end].strip() for begin, end in spans] for line in body]
     if not all(map(_may_be_name, names)):
         return "no names above its columns"
-    if not any(map(_is_typed, zip(*rows, strict=True))):
+    if not _are_shouted(names) and not any(map(_is_typed, zip(*rows, strict=True))):
         return "nothing but its alignment speaks for a table"
 
     raw = from_rows(names, rows, text="all", nulls=EMPTY_OR_NULL)
@@ -246,6 +246,11 @@ def _may_be_name(name: str) -> bool:
     if not name or strings.is_number(name) or strings.is_temporal(name):
         return False
     return name[-1] not in ".:;,!?|"
+
+
+def _are_shouted(names: Sequence[str]) -> bool:
+    """Whether three names or more are capitals, as kubectl and docker head columns."""
+    return len(names) > 2 and all(map(str.isupper, names))
 
 
 def _is_rule(line: str) -> bool:

@@ -13,10 +13,18 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from mcp_notebook.results.bounds import check_time
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.reading import Answer, Raw, Taken, from_records, from_rows
+from mcp_notebook.results.reading import (
+    Answer,
+    Raw,
+    Taken,
+    from_records,
+    from_rows,
+    note_beside,
+)
 from mcp_notebook.results.values import json_headings
 
 # --- HTML
@@ -53,6 +61,7 @@ class _TableParser(HTMLParser):
         self.hanging: dict[int, tuple[int, _Cell]] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        check_time()
         if tag == "table":
             self.depth += 1
             if self.depth == 1:
@@ -252,14 +261,35 @@ def read_xml(text: str) -> Answer:
     except (ElementTree.ParseError, ValueError) as error:
         return f"no XML: {str(error)[:60]}"
 
-    raws = tuple(_find_rows(root, 0))
-    if not raws:
+    found = list(_find_rows(root, 0))
+    if not found:
         return "its elements are no rows"
 
-    return Taken(raws, f"{text[: start.start()]}\n{text[end:]}".strip())
+    taken = {id(row) for _, rows in found for row in rows}
+    beside = "\n".join(_words_beside(root, taken))
+    rest = f"{text[: start.start()]}\n{beside}\n{text[end:]}".strip()
+    return Taken(tuple(raw for raw, _ in found), rest)
 
 
-def _find_rows(element: ElementTree.Element, depth: int) -> Iterator[Raw]:
+_RowsOfElements = tuple[Raw, list[ElementTree.Element]]
+
+
+def _words_beside(root: ElementTree.Element, taken: set[int]) -> Iterator[str]:
+    """What a document says outside its rows: a line for each text, under its name."""
+    waiting = [root]
+    while waiting:
+        element = waiting.pop()
+        if id(element) in taken:
+            continue
+
+        words = (element.text or "").strip()
+        if words:
+            yield f"{_local_name(element.tag)}: {words}"
+
+        waiting += reversed(element)
+
+
+def _find_rows(element: ElementTree.Element, depth: int) -> Iterator[_RowsOfElements]:
     """The first level on which elements repeat and hold nothing but fields."""
     children = list(element)
     alike: dict[str, list[ElementTree.Element]] = {}
@@ -271,7 +301,7 @@ def _find_rows(element: ElementTree.Element, depth: int) -> Iterator[Raw]:
         filled = [record for record in records if record]
         may_be_rows = len(rows) > 1 or _local_name(tag).lower() in _ROW_NAMES
         if may_be_rows and len(filled) == len(records):
-            yield _table_of_records(filled)
+            yield _note_attributes(_table_of_records(filled), rows), rows
             return
 
     if depth < _MAX_DEPTH:
@@ -285,6 +315,18 @@ def _table_of_records(records: list[dict[str, str | None]]) -> Raw:
         return raw
 
     return raw.with_note("an empty element may stand for NULL", approximate=True)
+
+
+def _note_attributes(raw: Raw, rows: Sequence[ElementTree.Element]) -> Raw:
+    """The table with a note on the attributes of its fields, which are no columns."""
+    names = {
+        name: None
+        for row in rows
+        for field in row
+        for name in field.attrib
+        if name not in ("name", _XSI_NIL)
+    }
+    return raw.with_note(note_beside(names, "a field")) if names else raw
 
 
 def _read_record(row: ElementTree.Element) -> dict[str, str | None] | None:
@@ -305,7 +347,9 @@ def _read_record(row: ElementTree.Element) -> dict[str, str | None] | None:
     if len(set(names)) < len(names):
         return None
 
-    return dict(zip(names, map(_text_of_field, fields), strict=True))
+    cells = dict(zip(names, map(_text_of_field, fields), strict=True))
+    # a field of an attribute's name is the later word
+    return {**row.attrib, **cells}
 
 
 def _text_of_field(field: ElementTree.Element) -> str | None:

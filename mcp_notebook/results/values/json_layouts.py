@@ -32,8 +32,11 @@ _INSIDE: tuple[tuple[str, frozenset[str]], ...] = (
     ("doc", frozenset({"id", "key", "value"})),  # CouchDB
     ("fields", frozenset({"id", "createdTime"})),  # Airtable
     ("properties", frozenset({"type", "geometry", "id", "bbox"})),  # GeoJSON
-    # JSON:API
-    ("attributes", frozenset({"type", "id", "links", "relationships", "meta"})),
+    # JSON:API; Esri's features
+    (
+        "attributes",
+        frozenset({"type", "id", "links", "relationships", "meta", "geometry"}),
+    ),
 )
 _SCALAR = (str, int, float, bool, type(None), Decimal, Digits)
 
@@ -196,6 +199,28 @@ def _join_levels(name: Any) -> str:
     if type(name) in (list, tuple):
         return " / ".join(str(part) for part in name if part not in ("", None))
     return str(name)
+
+
+def read_named_lists(value: dict[str, Any], path: str) -> Raw | None:
+    """Lists of one record or a few under names of their own, all with the same keys:
+    `{"up": [{"type": "gauge"}], "load": [{"type": "gauge"}]}` is rows with a name.
+    """
+    lists = list(value.values())
+    if len(lists) < 2 or not all(holds_only(items, dict) for items in lists):
+        return None
+
+    # two lists of several rows are rather two tables
+    if len(lists) == 2 and any(len(items) > 1 for items in lists):
+        return None
+
+    records = list(itertools.chain.from_iterable(lists))
+    if not records[0] or not _are_equal_objects(records):
+        return None
+
+    label = _free_label(records[0])
+    rows = [{label: name, **item} for name, items in value.items() for item in items]
+    note = f"each list of rows stood under a name of its own, which is `{label}`"
+    return from_records(rows, path=path).with_note(note)
 
 
 def read_parallel_lists(value: dict[str, Any], path: str) -> Raw | None:

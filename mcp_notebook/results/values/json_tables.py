@@ -15,7 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_notebook.results.columns import json_standards
-from mcp_notebook.results.reading import Raw, from_records, from_rows, listing
+from mcp_notebook.results.reading import (
+    Raw,
+    from_records,
+    from_rows,
+    listing,
+    note_beside,
+)
 from mcp_notebook.results.values import json_headings, json_layouts
 from mcp_notebook.results.values.json_headings import holds_only
 
@@ -56,7 +62,7 @@ _ABOUT_WORDS = frozenset(
 )
 _CAMEL, _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])"), re.compile(r"[^a-z]+")
 _GRAPHQL = frozenset({"data", "errors", "extensions"})
-_LEAST_PROPERTIES = 5
+_LEAST_PROPERTIES, _LEAST_OF_THING = 5, 2
 _MOST_BESIDE_NOTHING = 2
 OUTCOME = frozenset(
     "success ok status message msg rowsaffected rows_affected affectedrows "
@@ -102,7 +108,9 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
     place = _Place(selected=tuple(selected))
     match value:
         case [{} | [*_] as first, *_] if len(first) > MAX_COLUMNS:
-            return f"{len(first):,} columns are more than the limit of {MAX_COLUMNS:,}"
+            return _refuse_columns(len(first))
+        case dict() if _is_too_wide(value):
+            return _refuse_columns(len(value))
         case list() | tuple():
             found = _tables_of_list(value, place)
         case dict():
@@ -114,6 +122,16 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
             found = []
 
     return tuple(found) or "no list of records, rows or columns in it"
+
+
+def _is_too_wide(value: dict[str, Any]) -> bool:
+    """Whether an object is one row of more columns than a table may have."""
+    many = len(value) > MAX_COLUMNS
+    return many and _CONTAINERS.isdisjoint(map(type, value.values()))
+
+
+def _refuse_columns(count: int) -> str:
+    return f"{count:,} columns are more than the limit of {MAX_COLUMNS:,}"
 
 
 def _declare_ids(raw: Raw) -> Raw:
@@ -218,9 +236,24 @@ def _read_list(value: Sequence[Any], place: _Place) -> list[Raw]:
     if kinds <= {list, tuple}:
         return _tables_of_rows(value, place)
 
+    if holds_page(value):
+        return _tables_of_list(value[1], place.enter_item(1))
+
     layouts = (json_layouts.read_names_before_records, _read_scalars)
     raw = _read_first(layouts, value, place.path)
     return [] if raw is None else [raw]
+
+
+def holds_page(value: Any) -> bool:
+    """Whether a list is an object about a page, then its records: `[{"page": 1,
+    "total": 2}, [{…}, {…}]]`.
+    """
+    match value:
+        case [dict(about), [{}, *_] as records] if about:
+            scalars = all(isinstance(sub, _SCALAR) for sub in about.values())
+            return scalars and holds_only(records, dict)
+
+    return False
 
 
 def _read_first(
@@ -266,12 +299,16 @@ def _tables_of_each(
 
 
 def _is_result_set(record: dict[str, Any]) -> bool:
-    """An object with rows of its own, such as `{"rows": [...], "rowCount": 2}`."""
-    return any(
-        type(sub) is list and all(type(item) in (dict, list) for item in sub[:1])
-        for key, sub in record.items()
-        if key.lower() in _ROW_KEYS
-    )
+    """An object with rows of its own, such as `{"rows": [...], "rowCount": 2}`; no
+    thing whose list is empty, such as a match without its vector.
+    """
+    lists = [sub for key, sub in record.items() if key.lower() in _ROW_KEYS]
+    held = [sub for sub in lists if type(sub) is list]
+    if any(type(item) in (dict, list) for sub in held for item in sub[:1]):
+        return True
+
+    own = sum(_is_property(key, sub) for key, sub in record.items())
+    return not all(held) and own < _LEAST_OF_THING
 
 
 def _holds_an_answer(record: dict[str, Any]) -> bool:
@@ -373,14 +410,15 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
         return [raw if raw.took else raw.mark_taken(value)]
 
     lists = _lists_of_rows(value)
-    if lists:
+    are_remarks = all(str(key).lower() in _REMARK_KEYS for key, _ in lists)
+    # rows inside an object go before the remarks beside it: GraphQL's data and errors
+    found = _tables_inside(value, place) if are_remarks else []
+    if lists and not found:
         return _choose_tables(value, lists, place)
-
-    objects = [item for item in value.items() if type(item[1]) is dict]
-    found: list[Raw] = []
-    for key, sub in objects if place.depth < MAX_DEPTH else ():
-        found += _tables_of_object(sub, place.enter(key))
-
+    if lists:
+        remarks = [key for key, _ in lists]
+        note = note_beside(remarks, "the result")
+        found = [raw.with_note(note) for raw in found]
     if found:
         return found
 
@@ -391,6 +429,18 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
         return [from_records([value], path=place.path).mark_taken(value)]
 
     return []
+
+
+def _tables_inside(value: dict[str, Any], place: _Place) -> list[Raw]:
+    """The tables of the objects in an object; those without rows come last, since a
+    search that was asked for nothing but its groups has no hits.
+    """
+    found: list[Raw] = []
+    objects = [item for item in value.items() if type(item[1]) is dict]
+    for key, sub in objects if place.depth < MAX_DEPTH else ():
+        found += _tables_of_object(sub, place.enter(key))
+
+    return sorted(found, key=lambda raw: not raw.rows and raw.names is None)
 
 
 def _read_object(value: dict[str, Any], place: _Place) -> Raw | None:
@@ -465,12 +515,48 @@ def _read_names_beside_rows(value: dict[str, Any], path: str) -> Raw | None:
     """
     for key, rows in _lists_beside_names(value):
         others = {name: sub for name, sub in value.items() if name != key}
+        stand_alike = _has_sibling(value, rows)
         for columns in json_headings.candidates(others):
-            raw = json_headings.pair(columns, rows, f"{path}.{key}" if path else key)
+            # of several lists alike none is the rows: each is a column
+            if stand_alike and not columns.sure:
+                continue
+
+            raw = _pair_features(columns, rows, path) or json_headings.pair(
+                columns, rows, f"{path}.{key}" if path else key
+            )
             if raw is not None:
                 return json_headings.take_columns(raw.mark_taken(rows), columns)
 
     return None
+
+
+def _has_sibling(value: Mapping[str, Any], rows: Sequence[Any]) -> bool:
+    """Whether another list of lists has the same lengths as the rows."""
+    if not holds_only(rows, list, tuple):
+        return False
+
+    sizes = list(map(len, rows))
+    others = [sub for sub in value.values() if sub is not rows]
+    return any(
+        holds_only(sub, list, tuple) and list(map(len, sub)) == sizes for sub in others
+    )
+
+
+def _pair_features(
+    columns: json_headings.Columns, rows: Sequence[Any], path: str
+) -> Raw | None:
+    """Records with their fields in one key, as geodata has them, beside what describes
+    these fields; None when they are no such.
+    """
+    if not columns.sure or not holds_only(rows, dict):
+        return None
+
+    raw = json_layouts.read_wrapped_records(rows, path)
+    if raw is None or not set(columns.names) <= set(raw.names or ()):
+        return None
+
+    kinds = dict(zip(columns.names, columns.declared, strict=True))
+    return replace(raw, declared=tuple(map(kinds.get, raw.names or ())))
 
 
 _ANY = frozenset[str]()
@@ -485,6 +571,7 @@ _OF_OBJECT = (
     (_ANY, json_headings.read_described_columns),
     (_ANY, _read_names_beside_rows),
     (_ANY, json_layouts.read_lists_of_answers),
+    (_ANY, json_layouts.read_named_lists),
     (_ANY, json_layouts.read_parallel_objects),
     (_ANY, json_layouts.read_parallel_lists),
     (_ANY, json_layouts.read_pandas_dict),
