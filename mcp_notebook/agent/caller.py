@@ -338,7 +338,7 @@ class Caller:
         """The result of a call that asks the person, once they answered."""
         assert self.person is not None
         try:
-            question = PersonQuestion.read(call.arguments)
+            question = PersonQuestion.from_call(call.arguments)
         except ValueError as error:
             return ToolResult(call.id, "error", str(error), 0.0)
 

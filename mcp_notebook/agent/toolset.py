@@ -282,7 +282,7 @@ class PersonQuestion:
     free: bool = True
 
     @classmethod
-    def read(cls, arguments: Mapping[str, Any]) -> PersonQuestion:
+    def from_call(cls, arguments: Mapping[str, Any]) -> PersonQuestion:
         """The question of a call; raises ValueError in words for the model."""
         question, options = arguments.get("question"), arguments.get("options") or []
         if not isinstance(question, str) or not question.strip():
