@@ -414,14 +414,14 @@ class Caller:
         names, said = {}, []
         for number, part in enumerate(split.parts, 1):
             call_id = f"{prepared.event.id}{PART}{number}"
-            name, rows = await self._bring(split, part, call_id, emit)
+            name, rows = await self._bring_part(split, part, call_id, emit)
             names[part] = name
             said.append(f"Asked {part.server}: {part.sql}; {rows:,} rows, as {name}.")
 
         arguments = {**prepared.arguments, "sql": split.write(names)}
         return replace(prepared, arguments=arguments), said
 
-    async def _bring(
+    async def _bring_part(
         self, split: BroughtParts, part: BroughtPart, call_id: str, emit: Emit
     ) -> tuple[str, int]:
         """The name and the rows of a table that a server gave, whole; raises _PartMissing."""
