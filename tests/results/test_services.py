@@ -320,6 +320,10 @@ ANSWERS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
         {"data": {"up": [{"type": "gauge", "unit": ""}], "load": [{"type": "gauge", "unit": "s"}]}},
         [{"name": "up", "type": "gauge", "unit": ""}, {"name": "load", "type": "gauge", "unit": "s"}],
     ),
+    "rows beside remarks of the same form": (
+        {"results": [{"message": "a"}], "warnings": [{"message": "old"}]},
+        [{"message": "a"}],
+    ),
     "groups of a search that asked for no hits": (
         {"hits": {"total": {"value": 10}, "hits": []}, "aggregations": {"by": {"buckets": [{"key": "a", "n": 6}, {"key": "b", "n": 4}]}}},
         [{"key": "a", "n": 6}, {"key": "b", "n": 4}],
