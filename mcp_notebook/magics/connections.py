@@ -85,7 +85,10 @@ class MCPMagics(Magics):
 
     @line_magic
     def mcp_tools(self, line: str) -> None:
-        """List the tools of the connected servers: %mcp_tools [SERVER ...]."""
+        """List the tools of the connected servers: %mcp_tools [SERVER ...] [WORD ...].
+
+        Words that name no server are looked for in names, titles and descriptions.
+        """
         output.show_tools(self._notebook, shlex.split(line))
 
     @line_magic

@@ -44,6 +44,7 @@ from mcp_notebook.notebook.output import show_line, working_line
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.sessions import handover
+from mcp_notebook.sessions.registry import bound_reply
 from mcp_notebook.sessions.tools import suspicions
 from mcp_notebook.untrusted_text import visible
 
@@ -580,7 +581,9 @@ async def open_session(
     """The session of one server, with what was asked for it; runs on the background loop."""
     # Before the new session takes the place of the old one, which knows them.
     before = pins_of(notebook, name)
-    notebook.sessions.hooks = notebook.requests.hooks()  # as the settings are now
+    # Both as the settings are now
+    notebook.sessions.hooks = notebook.requests.hooks()
+    notebook.sessions.cap = bound_reply(notebook.settings.max_reply)
     bundled = is_bundled(spec)
     session = await notebook.sessions.connect(
         name,

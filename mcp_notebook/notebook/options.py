@@ -503,6 +503,12 @@ class MCPNotebook(Configurable):
         60.0, min=1, help="Seconds a server may take to start."
     ).tag(config=True)
     rows_to_model = traitlets.CInt(**OPTIONS["rows_to_model"].trait()).tag(config=True)
+    max_reply = traitlets.CInt(
+        256 << 20,
+        min=1 << 20,
+        help="Bytes of one reply of a server; fewer where little memory is free. It counts "
+        "from the next %mcp_connect on.",
+    ).tag(config=True)
     text_bytes = traitlets.CInt(
         50_000, min=1000, help="Bytes of a text result that the model is shown."
     ).tag(config=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
@@ -28,6 +29,9 @@ from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.replay.sidecar import describe
 from mcp_notebook.secrets import hide
 from mcp_notebook.untrusted_text import visible
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions import Session, ToolInfo
 
 
 def working_line(shell: Any) -> WorkingLine:
@@ -119,24 +123,36 @@ def _table_line(table: Any, name: str) -> str:
     return " · ".join([*said, *table.notes])
 
 
-def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
-    """The table of tools of the named sessions, or of all."""
+def show_tools(notebook: Notebook, words: Sequence[str]) -> None:
+    """The table of tools of the sessions that the first words name, or of all; further
+    words are looked for in names, titles and descriptions.
+    """
+    names = list(takewhile(notebook.knows_server, words))
+    wanted = [word.casefold() for word in words[len(names) :]]
     sessions = [loop.run(notebook.session(n)) for n in names] or list(notebook.sessions)
-    if not sessions:
+    if not sessions and not wanted:
         show_line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
+
+    # A word that fits nothing may be a server's name that is not quite right.
+    if wanted and not names and not any(_tools_with(sessions, wanted)):
+        notebook.sessions.get(words[0])
 
     rows = [
         {
             "server": session.name,
             "tool": tool.name,
             "arguments": _arguments(tool.input_schema),
-            "description": " ".join(tool.description.split()),
+            "description": " ".join(
+                [*([f"{tool.title}:"] if tool.title else []), *tool.description.split()]
+            ),
         }
-        for session in sessions
-        for tool in session.tools
+        for session, tool in _tools_with(sessions, wanted)
     ]
     display(tools_table_html(rows), raw=True)
+    if wanted:
+        total = sum(len(session.tools) for session in sessions)
+        show_line(f"{len(rows)} of {total} tools hold {' and '.join(wanted)}.")
     for session in sessions:
         # Said here as well: the note of the cell in which it happened scrolled away.
         for tool, words in session.left_out.items():
@@ -146,6 +162,17 @@ def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
 
         for notice in session.notices:
             show_line(visible(f"{session.name}: {notice}"))
+
+
+def _tools_with(
+    sessions: Iterable[Session], words: Sequence[str]
+) -> Iterator[tuple[Session, ToolInfo]]:
+    """The tools whose name, title or description holds all of the words."""
+    for session in sessions:
+        for tool in session.tools:
+            said = f"{tool.name} {tool.title} {tool.description}".casefold()
+            if all(word in said for word in words):
+                yield session, tool
 
 
 def _arguments(schema: dict[str, Any]) -> str:
