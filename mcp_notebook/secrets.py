@@ -221,21 +221,27 @@ def forms_of(value: str) -> set[bytes]:
 
 def _text_forms(value: str) -> set[str]:
     escaped = json.dumps(value)[1:-1]
-    quoted = quote(value, safe="", errors="replace")
+    in_json = {value, escaped, json.dumps(value, ensure_ascii=False)[1:-1]}
+    # a page or an address may hold JSON
+    outer = {
+        form for text in in_json for form in (*_url_forms(text), *_html_forms(text))
+    }
+    return {*in_json, *outer, json.dumps(escaped)[1:-1], repr(value)[1:-1]}
+
+
+def _url_forms(text: str) -> set[str]:
+    quoted = quote(text, safe="", errors="replace")
     return {
-        value,
-        escaped,
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        json.dumps(escaped)[1:-1],
-        repr(value)[1:-1],
         quoted,
         re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quoted),
-        quote(value, errors="replace"),
-        quote_plus(value, errors="replace"),
-        html.escape(value),
-        html.escape(value, quote=False),
-        html.escape(value).replace("&#x27;", "&#39;"),
+        quote(text, errors="replace"),
+        quote_plus(text, errors="replace"),
     }
+
+
+def _html_forms(text: str) -> set[str]:
+    whole = html.escape(text)
+    return {whole, html.escape(text, quote=False), whole.replace("&#x27;", "&#39;")}
 
 
 def _without_breaks(text: str) -> str:
