@@ -43,6 +43,8 @@ BYTES_PER_TOKEN = 4
 # Tokens of tool schemas in each request, above which a person should know
 MANY_TOKENS = 20_000
 
+SLOW_ANSWER = 2.0  # seconds for a listing
+
 Level = Literal["ok", "note", "wrong"]
 SIGNS: dict[Level, str] = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
@@ -279,6 +281,15 @@ def examine_server(server: str) -> Iterator[Finding]:
     session = state.sessions.get(name)
     title = session.server_title or server
     yield Finding("ok", f"{title} connects in {took:.1f} s, protocol {session.era}")
+    begun = time.monotonic()
+    current.run(state, session.refresh_tools())
+    took = time.monotonic() - begun
+    if took > SLOW_ANSWER:
+        advice = "Each call takes at least as long: is it far away, or busy?"
+        yield Finding("note", f"it lists its tools in {took:.1f} s", advice)
+    else:
+        yield Finding("ok", f"it lists its tools in {took * 1000:.0f} ms")
+
     yield from examine_session(session)
     current.run(state, state.sessions.disconnect(name))
 

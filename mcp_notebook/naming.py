@@ -23,6 +23,7 @@ USED_BY_CODE = frozenset(
     " Path connect call sql In Out exit quit get_ipython display".split()
 )
 OWN_SERVER = "notebook"  # the name of the notebook's own server
+PART = "_part"  # in the id of a call that another one, whose id begins so, needs first
 ASK = "ask_person"  # its tool with which the model asks the person to choose
 _NOT_A_NAME = re.compile(r"\W+")
 _VERBS = re.compile(

@@ -30,12 +30,13 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 MASK = "***"
 WINDOW = 4  # bytes that are looked up at once; no form is shorter
 SHORT = 8  # characters; a shorter value counts only where it stands as a word
-SMALL_WORK = 300_000  # bytes times forms, below which a loop is faster
-TABLE_BITS = 20
+SMALL_TEXT = 700  # bytes, below which each place is looked at by a loop
+FEW_FORMS = 30  # each of them is searched for
+SMALL_WORK = 30_000_000  # bytes times forms, below which loading NumPy takes longer
+LEAST_BITS, TABLE_BITS = 12, 20
 MOST_VALUES = 200_000
 _FACTOR = 2_654_435_761  # Knuth's multiplicative hash
 _INDENT = re.compile(r"\n[ \t]+")
-_SHIFT = 32 - TABLE_BITS
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # reads the same in JSON, URLs and HTML
 # Begins with a set of characters, so that the engine skips to the next of them; as a
 # choice of four it would try each at every character, twenty times as long.
@@ -58,6 +59,7 @@ class KnownValues:
         self._values: set[str] = set()
         self._finder = Finder()
         self.overflowed = False  # a value was not taken, since there are too many
+        self.version = 0  # another one whenever other values are known
 
     def learn(self, values: Iterable[str]) -> None:
         """Know these from now on."""
@@ -71,12 +73,14 @@ class KnownValues:
             taken = list(new)[: max(room, 0)]
             self._values.update(taken)
             self._finder.add(taken)
+            self.version += 1
 
     def forget(self) -> None:
         """Know nothing any more."""
         with self._lock:
             self._values = set()
             self._finder, self.overflowed = Finder(), False
+            self.version += 1
 
     def __len__(self) -> int:
         return len(self._values)
@@ -151,12 +155,14 @@ class Finder:
 
     def _starts(self, data: bytes) -> Iterable[int]:
         """Where a form may begin, in order."""
-        if len(data) < len(self._lengths):
+        # a window takes a twentieth of the time of a search for one beginning
+        if len(data) < min(20 * len(self._lengths), SMALL_TEXT):
             windows = range(len(data) - WINDOW + 1)
             return [at for at in windows if data[at : at + WINDOW] in self._lengths]
 
         work = len(data) * len(self._lengths)
-        if work < (SMALL_WORK if "numpy" in sys.modules else SMALL_WORK * 100):
+        is_loaded = "numpy" in sys.modules
+        if len(self._lengths) < FEW_FORMS or (not is_loaded and work < SMALL_WORK):
             found = (_all_of(start, data) for start in self._lengths)
             return sorted(at for places in found for at in places)
 
@@ -166,18 +172,21 @@ class Finder:
         if self._table is None:
             self._table = self._make_table(np)
 
+        shift_of_hash = 33 - len(self._table).bit_length()
         places = []
         for shift in range(WINDOW):
             windows = np.frombuffer(data, "<u4", (len(data) - shift) // WINDOW, shift)
-            marked = self._table.take((windows * np.uint32(_FACTOR)) >> _SHIFT)
+            marked = self._table.take((windows * np.uint32(_FACTOR)) >> shift_of_hash)
             places.append(np.flatnonzero(marked) * WINDOW + shift)
 
         return np.sort(np.concatenate(places)).tolist()
 
     def _make_table(self, np: Any) -> Any:
-        table = np.zeros(1 << TABLE_BITS, np.bool_)
+        # small as long as few values are known: what fits into a cache is looked up fast
+        bits = min(max(LEAST_BITS, len(self._lengths).bit_length() + 5), TABLE_BITS)
+        table = np.zeros(1 << bits, np.bool_)
         starts = np.frombuffer(b"".join(self._lengths), "<u4").astype(np.uint32)
-        table[(starts * np.uint32(_FACTOR)) >> _SHIFT] = True
+        table[(starts * np.uint32(_FACTOR)) >> (32 - bits)] = True
         return table
 
     def _end_of_form(self, data: bytes, start: int) -> int | None:
@@ -212,21 +221,27 @@ def forms_of(value: str) -> set[bytes]:
 
 def _text_forms(value: str) -> set[str]:
     escaped = json.dumps(value)[1:-1]
-    quoted = quote(value, safe="", errors="replace")
+    in_json = {value, escaped, json.dumps(value, ensure_ascii=False)[1:-1]}
+    # a page or an address may hold JSON
+    outer = {
+        form for text in in_json for form in (*_url_forms(text), *_html_forms(text))
+    }
+    return {*in_json, *outer, json.dumps(escaped)[1:-1], repr(value)[1:-1]}
+
+
+def _url_forms(text: str) -> set[str]:
+    quoted = quote(text, safe="", errors="replace")
     return {
-        value,
-        escaped,
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        json.dumps(escaped)[1:-1],
-        repr(value)[1:-1],
         quoted,
         re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quoted),
-        quote(value, errors="replace"),
-        quote_plus(value, errors="replace"),
-        html.escape(value),
-        html.escape(value, quote=False),
-        html.escape(value).replace("&#x27;", "&#39;"),
+        quote(text, errors="replace"),
+        quote_plus(text, errors="replace"),
     }
+
+
+def _html_forms(text: str) -> set[str]:
+    whole = html.escape(text)
+    return {whole, html.escape(text, quote=False), whole.replace("&#x27;", "&#39;")}
 
 
 def _without_breaks(text: str) -> str:
@@ -607,11 +622,46 @@ def mask_json(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
     """JSON with `***` for each secret in its strings, names of fields included."""
     values = _secret_values(environ)
     # one look at all of it is the usual case; the separator counts as white space
-    whole = "\x1e".join(_texts_in(value))
+    searched_for = (KNOWN.version, values)
+    fresh = _CLEAN.leave_out(_texts_in(value), searched_for)
+    whole = "\x1e".join(fresh)
     if _mask_values(whole, values) == whole:
+        _CLEAN.add(fresh, searched_for)
         return value
 
     return _mask_json(value, values)
+
+
+class CleanTexts:
+    """Texts in which nothing was found, as long as the same secrets are known: what
+    servers say of themselves stands in every request.
+    """
+
+    LENGTHS = range(100, 20_000)  # characters; shorter ones are as fast to search
+    MOST = 500
+
+    def __init__(self) -> None:
+        self._texts: set[str] = set()
+        self._of: Any = None
+
+    def leave_out(self, texts: list[str], of: Any) -> list[str]:
+        """Those of the texts that are still to be searched; `of` says by what."""
+        if of != self._of or len(self._texts) > self.MOST:
+            self._texts, self._of = set(), of
+
+        clean = self._texts
+        return [text for text in texts if text not in clean]
+
+    def add(self, texts: Iterable[str], of: Any) -> None:
+        """These were searched, and nothing was found; unless a secret came meanwhile."""
+        if of == self._of:
+            self._texts.update(text for text in texts if len(text) in self.LENGTHS)
+
+
+_CLEAN = CleanTexts()
+
+
+_BARE = (int, float, bool, type(None), list)
 
 
 def _texts_in(value: Any) -> list[str]:
@@ -620,13 +670,17 @@ def _texts_in(value: Any) -> list[str]:
     waiting = [value]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, str):
+        # nearly all is of these kinds, and asking for `Mapping` takes ten times as long
+        kind = type(one)
+        if kind is str:
             found.append(one)
-        elif isinstance(one, Mapping):
+        elif kind is dict or (kind not in _BARE and isinstance(one, Mapping)):
             found += map(str, one)
             waiting += one.values()
-        elif isinstance(one, list | tuple):
+        elif kind is list or isinstance(one, list | tuple):
             waiting += one
+        elif isinstance(one, str):
+            found.append(one)
 
     return found
 

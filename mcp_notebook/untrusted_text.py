@@ -183,17 +183,53 @@ def plain_link(url: str) -> str:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode("ascii")
+        if "[" in parts.netloc:
+            ipaddress.IPv6Address(host)
         port = parts.port
     except (ValueError, UnicodeError):
         return ""
 
-    if "@" in parts.netloc or not host or not _may_open(parts, host):
+    if "@" in parts.netloc or not _is_plain_host(host) or not _may_open(parts, host):
         return ""
     if host == parts.hostname:
         return url
+    if _ENDS_IN_NUMBER.search(host):
+        return ""  # an address in the digits of another script
 
     place = host if port is None else f"{host}:{port}"
     return parts._replace(netloc=place).geturl()
+
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+# Browsers read a host whose last part is a number as an address, in any base and with
+# parts left out (https://url.spec.whatwg.org/#ends-in-a-number-checker).
+_ENDS_IN_NUMBER = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)\.?$")
+
+
+def _is_plain_host(host: str) -> bool:
+    """Whether a host is a name of plain letters, or an address in its usual writing."""
+    if ":" in host or _ENDS_IN_NUMBER.search(host):
+        return _is_plain_address(host)
+
+    if _HOST.fullmatch(host) is None or len(host) > 253:
+        return False
+
+    try:
+        host.encode("ascii").decode("idna")
+    except UnicodeError:
+        return False
+
+    return True
+
+
+def _is_plain_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+
+    return "%" not in host  # a zone
 
 
 def _may_open(parts: SplitResult, host: str) -> bool:

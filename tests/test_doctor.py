@@ -129,6 +129,15 @@ def test_a_server_that_does_not_start(tmp_path, capsys):
     assert "pandas_of_old" in capsys.readouterr().out
 
 
+def test_a_server_that_is_well_is_told_with_its_times(capsys):
+    script = Path(__file__).parent / "servers" / "plain.py"
+    assert main(["doctor", f"{sys.executable} {script}"]) == 0
+    told = capsys.readouterr().out
+    assert "connects in" in told
+    assert "it lists its tools in" in told
+    assert "tokens of descriptions" in told
+
+
 def tool(name: str, description: str, size: int = 10) -> ToolInfo:
     schema = {"type": "object", "description": "x" * size}
     return ToolInfo(

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 import anthropic
 import httpx2
@@ -69,7 +69,12 @@ FORMS: dict[str, Callable[[str], str]] = {
     "base64 one on": lambda v: base64.b64encode(b"x" + v.encode() + b"zz").decode(),
     "Basic": lambda v: "Basic " + base64.b64encode(f"me:{v}".encode()).decode(),
     "hex": lambda v: v.encode().hex(),
+    "hex in capitals": lambda v: v.encode().hex().upper(),
+    "base64 for URLs": lambda v: base64.urlsafe_b64encode(v.encode()).decode(),
+    "base64 in lines": lambda v: base64.encodebytes(v.encode() * 5).decode(),
     "HTML": html.escape,
+    "HTML of JSON": lambda v: html.escape(json.dumps({"a": v})),
+    "URL of JSON": lambda v: quote(json.dumps({"a": v})),
     "line break": lambda v: v[:9] + "\r\n    " + v[9:],
     "Python": repr,
 }
@@ -78,7 +83,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 def _remains(text: str) -> bool:
     """Whether the canary can be read out of a text, by a way of its own."""
     flat = text.replace("\r", "").replace("\n", "").replace("    ", "")
-    texts = [flat, html.unescape(flat), flat.replace("\\", "")]
+    texts = [flat, html.unescape(flat), flat.replace("\\", ""), unquote_plus(flat)]
     for word in "".join(c if c.isalnum() or c in "+/=" else " " for c in flat).split():
         for start in range(4):
             cut = word[start:]

@@ -116,6 +116,11 @@ def plot(t: pd.DataFrame, **how: Any) -> Any:
     return axes
 
 
+def drawn(t: pd.DataFrame) -> Any:
+    alt = pytest.importorskip("altair")
+    return alt.Chart(t).mark_point().encode(x="x", y="n")
+
+
 EVERY = {
     "head": lambda t: t.head(2),
     "repr": repr,
@@ -218,7 +223,6 @@ COMPUTED = {
     "to_sql": in_sql,
     "plot": lambda t: plot(t, x="n", y="x"),
     "histogram": lambda t: plot(t[["x"]].dropna().astype(float), kind="hist"),
-    "input of seaborn and altair": lambda t: [t[c].to_numpy() for c in t.columns],
     "float matrix": lambda t: t[["x", "n"]].to_numpy(dtype=float, na_value=np.nan),
 }
 DATED = {
@@ -252,6 +256,36 @@ OF_TEXT = {
     "plus text": lambda t: t.x + "!",
     "to_sql": in_sql,
 }
+OF_TRUTH = {
+    "how many": lambda t: t.x.sum(),
+    "share": lambda t: t.x.mean(),
+    "share of a group": lambda t: t.groupby("g").x.mean(),
+    "filter by it": lambda t: t[t.x.fillna(False)],
+    "not it": lambda t: t[~t.x.fillna(False)],
+    "and another": lambda t: t[t.x.fillna(False) & (t.n > 2)],
+    "any and all": lambda t: (t.x.any(), t.x.all()),
+    "astype(float) of it": lambda t: t.x.astype(float),
+    "value counts by group": lambda t: t.groupby("g").x.value_counts().unstack(),
+    "to_sql": in_sql,
+}
+OF_SPANS = {
+    "total seconds": lambda t: t.x.dt.total_seconds(),
+    "sum of spans": lambda t: t.x.sum(),
+    "mean of a group's spans": lambda t: t.groupby("g").x.mean(),
+    "longer than an hour": lambda t: t[t.x > pd.Timedelta(hours=1)],
+    "longer than text": lambda t: t[t.x > "1h"],
+    "in hours": lambda t: t.x / pd.Timedelta(hours=1),
+    "cumulative": lambda t: t.x.cumsum(),
+    "since a day": lambda t: pd.Timestamp("2026-01-02") + t.x,
+}
+# What charts are drawn from: seaborn and plotly take arrays, altair writes every cell.
+CHARTED = {
+    "arrays of columns": lambda t: [t[name].to_numpy() for name in t.columns],
+    "long form for seaborn": lambda t: t.melt(id_vars=["g", "n"], value_vars=["x"]),
+    "bars of counts": lambda t: plot(t.x.value_counts().to_frame(), kind="bar"),
+}
+# altair itself takes no durations
+IN_ALTAIR = {"altair": lambda t: drawn(t).to_dict()}
 FAMILIES = {
     "every": (EVERY, ALL),
     "compared": (COMPARED, ORDERED),
@@ -259,6 +293,10 @@ FAMILIES = {
     "dated": (DATED, MOMENTS),
     "without zone": (WITHOUT_ZONE, [k for k in MOMENTS if "zone" not in k]),
     "text": (OF_TEXT, WORDS),
+    "truth": (OF_TRUTH, TRUTHS),
+    "spans": (OF_SPANS, SPANS),
+    "charted": (CHARTED, ORDERED),
+    "altair": (IN_ALTAIR, [k for k in ORDERED if k not in SPANS]),
 }
 PAIRS = [
     pytest.param(use, kind, id=f"{idiom} - {kind}")
@@ -269,7 +307,7 @@ PAIRS = [
 
 
 def test_there_are_enough_idioms():
-    assert sum(len(idioms) for idioms, _ in FAMILIES.values()) >= 80
+    assert sum(len(idioms) for idioms, _ in FAMILIES.values()) >= 140
 
 
 @pytest.mark.slow

@@ -83,3 +83,13 @@ class CallPath(Protocol):
     ) -> ToolResult:
         """Send a call that was announced; never raises but for cancellation."""
         ...
+
+
+def only_number(result: ToolResult) -> Any:
+    """The one value that a count gave; "nothing" where it gave none."""
+    tables = result.reading.tables if result.reading is not None else ()
+    if result.outcome != "ok" or not tables or not tables[0].data.num_rows:
+        return "nothing"
+
+    value = tables[0].data.column(0)[0].as_py()
+    return int(value) if str(value).isdigit() else value

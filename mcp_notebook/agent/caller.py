@@ -7,12 +7,18 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook import policy
-from mcp_notebook.agent.call_values import CallPath, Emit, Sending, Shaping
+from mcp_notebook.agent.call_values import (
+    CallPath,
+    Emit,
+    Sending,
+    Shaping,
+    only_number,
+)
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
 from mcp_notebook.agent.toolset import (
     ASK_NAME,
@@ -22,6 +28,7 @@ from mcp_notebook.agent.toolset import (
     Toolset,
 )
 from mcp_notebook.config import InProcessServer
+from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import (
     Approval,
     Note,
@@ -31,7 +38,7 @@ from mcp_notebook.events import (
     ToolStarted,
 )
 from mcp_notebook.ledger import record_outcome, tool_span
-from mcp_notebook.naming import ASK, OWN_SERVER
+from mcp_notebook.naming import ASK, OWN_SERVER, PART
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.grants import HERE
 from mcp_notebook.secrets import seal_arguments, seal_text
@@ -159,6 +166,32 @@ class Person:
     is_there: bool = True
 
 
+class BroughtPart(Protocol):
+    """What a server is asked for one table of a statement; `count`: its number of rows."""
+
+    @property
+    def server(self) -> str: ...
+    @property
+    def table(self) -> str: ...
+    @property
+    def sql(self) -> str: ...
+    @property
+    def count(self) -> str: ...
+
+
+class BroughtParts(Protocol):
+    """A statement over tables of other servers, and what has to be brought for it."""
+
+    @property
+    def parts(self) -> Sequence[BroughtPart]: ...
+    def write(self, names: Mapping[Any, str]) -> str: ...
+    def call_of(self, server: str, sql: str) -> tuple[str, dict[str, Any]]:
+        """The model's name of the server's tool for SQL, and its arguments."""
+        ...
+
+    def looks_cut(self, rows: int) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A call as it was announced, and asked for: exactly this is sent, and exactly
@@ -193,6 +226,9 @@ class Caller:
     search: ToolSearch | None = None
     # None where nobody can be asked, nor was when this was recorded
     person: Person | None = None
+    # what the SQL of a call to the notebook's server needs of other servers first;
+    # raises DataError and ConfigError
+    split: Callable[[Mapping[str, Any]], BroughtParts | None] = lambda arguments: None
     # told of each call that will run, in their order, with its exact arguments
     promise: Callable[[ToolCall, Mapping[str, Any]], None] = lambda call, arguments: (
         None
@@ -302,7 +338,7 @@ class Caller:
         """The result of a call that asks the person, once they answered."""
         assert self.person is not None
         try:
-            question = PersonQuestion.read(call.arguments)
+            question = PersonQuestion.from_call(call.arguments)
         except ValueError as error:
             return ToolResult(call.id, "error", str(error), 0.0)
 
@@ -352,6 +388,79 @@ class Caller:
             return ToolResult(prepared.event.id, "denied", denial, 0.0)
 
         emit(ToolStarted(prepared.event.id))
+        try:
+            prepared, said = await self._bring_parts(prepared, emit)
+        except NotebookError as error:
+            return ToolResult(prepared.event.id, "error", error.message, 0.0)
+        except _PartMissing as error:
+            return ToolResult(prepared.event.id, "error", str(error), 0.0)
+
+        result = await self._send(prepared, emit)
+        return replace(result, shown="\n\n".join([*said, result.shown]))
+
+    async def _bring_parts(
+        self, prepared: Prepared, emit: Emit
+    ) -> tuple[Prepared, list[str]]:
+        """The call with its SQL over tables that are here, and what was asked for them:
+        each part is a call of its own, with its card, its question and its limits.
+        """
+        if prepared.session.name != OWN_SERVER or prepared.tool.name != "query":
+            return prepared, []
+
+        split = self.split(prepared.arguments)
+        if split is None:
+            return prepared, []
+
+        names, said = {}, []
+        for number, part in enumerate(split.parts, 1):
+            call_id = f"{prepared.event.id}{PART}{number}"
+            name, rows = await self._bring_part(split, part, call_id, emit)
+            names[part] = name
+            said.append(f"Asked {part.server}: {part.sql}; {rows:,} rows, as {name}.")
+
+        arguments = {**prepared.arguments, "sql": split.write(names)}
+        return replace(prepared, arguments=arguments), said
+
+    async def _bring_part(
+        self, split: BroughtParts, part: BroughtPart, call_id: str, emit: Emit
+    ) -> tuple[str, int]:
+        """The name and the rows of a table that a server gave, whole; raises _PartMissing."""
+        of = f"{part.table} of {part.server}"
+        result = await self._call_part(split, part.server, part.sql, call_id, emit)
+        if result.outcome != "ok" or result.reading is None or not result.names:
+            raise _PartMissing(f"{of} was not brought: {result.shown}")
+
+        table = result.reading.tables[0]
+        rows = table.data.num_rows
+        if table.truncated:
+            raise _PartMissing(_CUT.format(of=of, why=table.truncated, part=part))
+        if not split.looks_cut(rows):
+            return result.names[0], rows
+
+        counted = await self._call_part(
+            split, part.server, part.count, f"{call_id}_count", emit
+        )
+        there = only_number(counted)
+        if there != rows:
+            why = f"{rows:,} rows came, and it counts {there}"
+            raise _PartMissing(_CUT.format(of=of, why=why, part=part))
+
+        return result.names[0], rows
+
+    async def _call_part(
+        self, split: BroughtParts, server: str, sql: str, call_id: str, emit: Emit
+    ) -> ToolResult:
+        if self.budget.calls_left() == 0:
+            raise _PartMissing("The limit of tool calls is reached.")
+
+        name, arguments = split.call_of(server, sql)
+        call = self.announce({"id": call_id, "name": name, "input": arguments})
+        emit(call)
+        result = await self.perform(call, emit)
+        emit(result)
+        return result
+
+    async def _send(self, prepared: Prepared, emit: Emit) -> ToolResult:
         limit = prepared.session.seconds_for(None, self.timeout)
         left = self.budget.seconds_left()
         return await self.path.send(
@@ -449,6 +558,16 @@ class Caller:
             changed=bool(_describe_change(session, tool)),
         )
         return policy.decide(asked, self.rules, self.grants)
+
+
+_CUT = (
+    "{of} did not come whole ({why}), so nothing was joined: add a condition on it, or "
+    "aggregate with {part.server}'s own tool and join that table."
+)
+
+
+class _PartMissing(Exception):
+    """A part of a statement did not come, or not whole; its text is for the model."""
 
 
 def _say_choice(reply: Reply) -> str:

@@ -88,6 +88,15 @@ class Toolset:
         """The session and tool behind a name that Claude used."""
         return self.by_name.get(name)
 
+    def name_of(self, server: str, tool: str) -> str:
+        """The model's name of a tool, "" for one that is not offered."""
+        names = (
+            name
+            for name, (session, info) in self.by_name.items()
+            if (session.name, info.name) == (server, tool)
+        )
+        return next(names, "")
+
     def form_of(self, name: str) -> OfferedTool:
         """What was said of a tool that was found."""
         return offer(self.by_name[name][1])
@@ -273,7 +282,7 @@ class PersonQuestion:
     free: bool = True
 
     @classmethod
-    def read(cls, arguments: Mapping[str, Any]) -> PersonQuestion:
+    def from_call(cls, arguments: Mapping[str, Any]) -> PersonQuestion:
         """The question of a call; raises ValueError in words for the model."""
         question, options = arguments.get("question"), arguments.get("options") or []
         if not isinstance(question, str) or not question.strip():

@@ -69,7 +69,7 @@ CONFIG: Mapping[str, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A chart that was drawn. `live` is Vega-Lite with its data, `alt` a sentence for
+    """A chart that was drawn. `live` is Vega-Lite with its data, `alt` sentences for
     the picture, `words` all that is told of it, `code` Altair code that draws it again.
     """
 
@@ -143,6 +143,24 @@ def draw(live: Spec, config: Mapping[str, Any] = CONFIG) -> tuple[str, int, int]
     return svg, math.ceil(float(size[1])), math.ceil(float(size[2]))
 
 
+_ALT = 500  # characters: a screen reader reads all of it in one go
+
+
+def alt_text(words: str) -> str:
+    """The description as sentences for who cannot see the picture: as many of its lines
+    as fit, the first in any case.
+    """
+    first, *others = [line.removeprefix("- ") for line in words.splitlines()]
+    text = first[:_ALT]
+    for line in others:
+        if len(text) + len(line) > _ALT:
+            break
+
+        text += f". {line.rstrip('.')}"
+
+    return text
+
+
 def draw_chart(chart: Chart, code: str) -> Drawing:
     """The drawing of a computed chart; raises `SpecError`."""
     datasets = {
@@ -150,7 +168,7 @@ def draw_chart(chart: Chart, code: str) -> Drawing:
         for number, points in enumerate(chart.points, start=1)
     }
     words = describe_chart(chart)
-    alt = words.splitlines()[0]
+    alt = alt_text(words)
     live = {"$schema": SCHEMA, "description": alt, **chart.spec, "datasets": datasets}
     live["config"] = dict(CONFIG)
     svg, width, height = draw(live)

@@ -85,7 +85,10 @@ class MCPMagics(Magics):
 
     @line_magic
     def mcp_tools(self, line: str) -> None:
-        """List the tools of the connected servers: %mcp_tools [SERVER ...]."""
+        """List the tools of the connected servers: %mcp_tools [SERVER ...] [WORD ...].
+
+        Words that name no server are looked for in names, titles and descriptions.
+        """
         output.show_tools(self._notebook, shlex.split(line))
 
     @line_magic
@@ -141,6 +144,16 @@ class MCPMagics(Magics):
     def mcp_discover(self, line: str) -> None:
         """List the servers that configuration files on this machine name. Connects to none."""
         output.show_discovered()
+
+    @line_magic
+    def mcp_search(self, line: str) -> None:
+        """Look servers up in the registry by words in their names: %mcp_search postgres.
+
+        %mcp_connect io.github.owner/name connects one of them, after a yes that shows its
+        whole command. MCPNotebook.registry is where it is asked.
+        """
+        with interruptible():
+            output.show_published(line.strip(), self._notebook.settings.registry)
 
     @no_var_expand
     @line_magic

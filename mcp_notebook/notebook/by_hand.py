@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop
-from mcp_notebook.agent.call_values import Origin
+from mcp_notebook.agent.call_values import Origin, only_number
 from mcp_notebook.display.card import render_call
 from mcp_notebook.display.html_parts import picture
 from mcp_notebook.errors import CallError, ConfigError, DataError
@@ -21,7 +21,12 @@ from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook import shared_tables
-from mcp_notebook.notebook.call_path import NotebookCalls, new_call, query_tool
+from mcp_notebook.notebook.call_path import (
+    NotebookCalls,
+    new_call,
+    query_tool,
+    split_parts,
+)
 from mcp_notebook.notebook.options import check_name
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.results.content import (
@@ -331,17 +336,18 @@ async def perform_own_sql(
     # DuckDB, at the first statement
     from mcp_notebook.sharing.local_sql import local_answer
 
+    sql, said = await _bring_parts(notebook, arguments["sql"], catalog)
+    arguments = {**arguments, "sql": sql}
     asked = new_call("hand", OWN_SERVER, "query", arguments)
 
     async def work(keep: Keep) -> ToolResult:
         started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        sql = arguments["sql"]
         answer = await local_answer(catalog, sql, limit=arguments.get("limit"))
         seconds = time.monotonic() - started
         # A column that SQL renames keeps its values: Claude must not query around a
         # mask.
         hidden = await asyncio.to_thread(shared_tables.masked_in, notebook, sql)
-        notes = answer.notes
+        notes = (*said, *answer.notes)
         if hidden:
             notes += (
                 f"made from masked columns ({', '.join(hidden)}): "
@@ -370,6 +376,48 @@ async def perform_own_sql(
 
     facts = Facts(reads=True, sql="sql", only=True)
     return await calls.perform(asked, arguments, work, facts=facts, given=given)
+
+
+async def _bring_parts(
+    notebook: Notebook, sql: str, catalog: Catalog
+) -> tuple[str, tuple[str, ...]]:
+    """The statement with the tables of other servers that it names brought here, and
+    what was asked for them; raises DataError where one did not come whole.
+    """
+    sessions = {session.name: session for session in notebook.sessions}
+    split = split_parts(notebook, sql, sessions)
+    if split is None:
+        return sql, ()
+
+    calls = NotebookCalls(notebook)
+    names, said = {}, []
+    for part in split.parts:
+        tool, asked = split.call_of(part.server, part.sql)
+        result = await perform(calls, part.server, tool, asked)
+        if result.reading is None or not result.names:
+            raise DataError(f"{part.server} gave no table for {part.sql}.")
+
+        table = result.reading.tables[0]
+        rows, why = table.data.num_rows, table.truncated
+        if not why and split.looks_cut(rows):
+            tool, asked = split.call_of(part.server, part.count)
+            why = _miscount(rows, await perform(calls, part.server, tool, asked))
+        if why:
+            raise DataError(
+                f"{part.table} of {part.server} did not come whole ({why}), so nothing "
+                "was joined: add a condition on it."
+            )
+
+        names[part] = result.names[0]
+        catalog.add(result.names[0])
+        said.append(f"asked {part.server}: {part.sql}; {rows:,} rows")
+
+    return split.write(names), tuple(said)
+
+
+def _miscount(rows: int, counted: ToolResult) -> str:
+    there = only_number(counted)
+    return "" if there == rows else f"{rows:,} rows came, and it counts {there}"
 
 
 def _name_engine(notes: tuple[str, ...]) -> str:

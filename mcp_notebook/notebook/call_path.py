@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import difflib
 import hashlib
+import importlib
 import itertools
 import json
+import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import sql_words
@@ -21,6 +24,7 @@ from mcp_notebook.agent.call_values import Sending
 from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.events import Event, Outcome, ToolCall, ToolResult, ToolStarted
 from mcp_notebook.freeze.call_log import Facts, Kind
+from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook.servers import sent_and_told
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import only_reads
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep, Sending, Shaping
     from mcp_notebook.charts.compute import Chart
     from mcp_notebook.sessions import Session, ToolInfo
+    from mcp_notebook.sharing.parts import Part, Split
 
 _numbers = itertools.count(1)  # of calls by hand in this process
 
@@ -269,6 +274,81 @@ def query_tool(session: Session, wanted: str = "") -> tuple[ToolInfo, str]:
         f"{session.name} has several tools that take SQL; choose one with --tool: "
         f"{', '.join(found)}."
     )
+
+
+# One statement over tables of several servers: `shop.orders` beside the notebook's own.
+
+_DOTTED = re.compile(r'\b(?:from|join)\s+"?[\w-]+"?\s*\.', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SqlParts:
+    """A statement that names tables of other servers, and how each is asked for its
+    part: the name of its tool for SQL, and of that tool's argument.
+    """
+
+    split: Split
+    tools: Mapping[str, tuple[str, str]]
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """What is asked first."""
+        return self.split.parts
+
+    def write(self, names: Mapping[Part, str]) -> str:
+        """The statement over the tables that came, by their names in the notebook."""
+        return self.split.write(names)
+
+    def call_of(self, server: str, sql: str) -> tuple[str, dict[str, Any]]:
+        """The tool that takes a part, and its arguments."""
+        tool, argument = self.tools[server]
+        return tool, {argument: sql}
+
+    def looks_cut(self, rows: int) -> bool:
+        """Whether that many rows may be cut without a word, so that they are counted."""
+        return looks_cut(rows)
+
+
+def split_parts(
+    notebook: Notebook,
+    sql: str,
+    sessions: Mapping[str, Session],
+    name_of: Callable[[str, str], str] = lambda server, tool: tool,
+) -> SqlParts | None:
+    """The parts of a statement over the notebook's tables that names those of connected
+    servers; None where it names none. `name_of` gives the name of a server's tool.
+
+    Raises DataError and ConfigError: an unknown server, or one that takes no SQL.
+    """
+    others = [name for name in sessions if name != OWN_SERVER]
+    lowered = sql.lower()
+    named = any(f"{name.lower()}." in lowered.replace('"', "") for name in others)
+    if not named and not _DOTTED.search(sql):
+        return None
+
+    # loads sqlglot, which a statement over the notebook's tables alone does not need
+    splitting = importlib.import_module("mcp_notebook.sharing.parts")
+    split = splitting.split_statement(
+        sql, others, known=notebook.catalog.names(), mask=notebook.veil.patterns
+    )
+    if split is None:
+        return None
+
+    tools = {}
+    for server in dict.fromkeys(part.server for part in split.parts):
+        tool, argument = query_tool(sessions[server])
+        name = name_of(server, tool.name)
+        if not name:
+            raise ConfigError(f"{server}.{tool.name} is not offered here.")
+
+        tools[server] = (name, argument)
+
+    return SqlParts(split, tools)
+
+
+def looks_cut(rows: int) -> bool:
+    """Whether rows may be what a server's own limit left: those are round numbers."""
+    return rows > 0 and rows % 10 == 0
 
 
 def _sql_argument(schema: Mapping[str, Any], description: str) -> str:

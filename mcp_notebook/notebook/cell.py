@@ -33,7 +33,7 @@ from mcp_notebook.events import (
 )
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.ledger import agent_span
-from mcp_notebook.naming import ASK, OWN_SERVER
+from mcp_notebook.naming import ASK, OWN_SERVER, PART
 from mcp_notebook.notebook.asker import (
     CallApprovals,
     buttons_work,
@@ -319,7 +319,7 @@ class CellRun:
 
         self._show(event)
         if isinstance(event, ToolCall):
-            self._tables[event.id] = ()
+            self._add_call(event.id)
         elif isinstance(event, ToolResult):
             self._tables[event.id] = event.names
             self._keep_choice(event)
@@ -329,6 +329,14 @@ class CellRun:
             assert self._view is not None
             self._view.flush()
             self._approvals.ask_in_box(event)
+
+    def _add_call(self, call_id: str) -> None:
+        """Know a call in its order: what another one needs first comes before it."""
+        needing = call_id.partition(PART)[0]
+        later = self._tables.pop(needing, None) if needing != call_id else None
+        self._tables[call_id] = ()
+        if later is not None:
+            self._tables[needing] = later
 
     def _put_code_below(self) -> None:
         """Put the answer's code into a cell below, as text: the person runs it."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from mcp_notebook.display.questions import choice_question
 from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
 from mcp_notebook.events import Event, Note, Reply, Stop, TextDelta
 from mcp_notebook.naming import ASK, OWN_SERVER
-from mcp_notebook.notebook import mentions, resources, shared_tables
+from mcp_notebook.notebook import call_path, mentions, resources, shared_tables
 from mcp_notebook.notebook.options import Settled
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget, Limits, Rules, matches_any
@@ -88,6 +89,7 @@ async def events_of(
 
         caller = caller_of(composed.toolset, rules, composed.budget)
         caller.person = person
+        caller.split = partial(_split_parts, notebook, composed.toolset)
         stream = run(
             conversation, composed.prompt, request=composed.request, caller=caller
         )
@@ -116,6 +118,20 @@ def _person_of(
         return Person(ask, backend.transport.recorded_result, rules.attended)
 
     return Person(ask)
+
+
+def _split_parts(
+    notebook: Notebook, toolset: Toolset, arguments: Mapping[str, Any]
+) -> call_path.SqlParts | None:
+    """What the SQL of the notebook's `query` needs of other servers first; raises
+    DataError and ConfigError.
+    """
+    sql = arguments.get("sql")
+    if not isinstance(sql, str):
+        return None
+
+    sessions = {session.name: session for session, _ in toolset.by_name.values()}
+    return call_path.split_parts(notebook, sql, sessions, toolset.name_of)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.notebook import by_hand, current, opening, resources, shared_tables
 from mcp_notebook.notebook.asker import NOBODY
 from mcp_notebook.notebook.call_path import NotebookCalls
-from mcp_notebook.notebook.servers import Server
+from mcp_notebook.notebook.servers import Offer, Server
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.sharing.catalog import Catalog
 
@@ -85,7 +85,39 @@ def server(name: str) -> Server:
     def close() -> None:
         current.run(state, state.sessions.disconnect(name))
 
-    return Server(name, lambda: state.sessions.get(name), do, do_async, close)
+    offers = {
+        "resources": _resources_of(state, name),
+        "prompts": _prompts_of(state, name),
+    }
+    return Server(name, lambda: state.sessions.get(name), do, do_async, close, offers)
+
+
+def _resources_of(state: Notebook, name: str) -> Offer:
+    def rows() -> list[dict[str, Any]]:
+        return current.run(state, resources.list_resources(state, [name]))
+
+    def read(uri: str) -> Any:
+        """A resource of the server: its table as a DataFrame, else a `Result`."""
+        frames: list[Any] = []
+        keep = _keep_for_code(state, frames)
+        work = resources.read_resource(state, name, uri, keep=keep)
+        source = by_hand.ResultSource(state, name, "read")
+        return by_hand.give_result(current.run(state, work), frames, source)
+
+    return Offer("resources", rows, "uri", read)
+
+
+def _prompts_of(state: Notebook, name: str) -> Offer:
+    def rows() -> list[dict[str, Any]]:
+        found = current.run(state, resources.rows(state, [name]))
+        return [{**row, "name": row["name"].removeprefix(f"{name}.")} for row in found]
+
+    def read(prompt: str, **arguments: str) -> str:
+        """A prompt of the server with its arguments filled in, as a text."""
+        work = resources.text_of(state, f"{name}.{prompt}", arguments)
+        return current.run(state, work)
+
+    return Offer("prompts", rows, "name", read)
 
 
 def call(
@@ -219,7 +251,9 @@ async def _connect(
         spec = InProcessServer(lambda: target, options)
     else:
         # of one name, a wrong server is raised
-        spec = cast("ServerSpec", opening.resolve(options)[name])
+        ((name, found),) = opening.resolve(options).items()
+        spec = cast("ServerSpec", found)
+        opening.refuse_packed(options, spec)
 
     session = await opening.open_session(state, name, spec, options, {name: ""})
     for note in opening.notes_on(session, state.sessions):

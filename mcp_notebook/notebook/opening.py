@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mcp_notebook import config, loop
 from mcp_notebook.config import (
@@ -28,7 +29,10 @@ from mcp_notebook.config import (
 )
 from mcp_notebook.config.hosts import bundle_folder, is_bundle, unpack_bundle
 from mcp_notebook.config.options import USAGE
-from mcp_notebook.config.target import OWN_START, expand
+from mcp_notebook.config.published import find as find_published
+from mcp_notebook.config.published import is_published_name, spec_of
+from mcp_notebook.config.specs import usable_names
+from mcp_notebook.config.target import OWN_START, apply_options, expand
 from mcp_notebook.display.call_view import saved_duration
 from mcp_notebook.display.outputs import WorkingLine
 from mcp_notebook.display.questions import Question
@@ -40,7 +44,9 @@ from mcp_notebook.notebook.output import show_line, working_line
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.sessions import handover
+from mcp_notebook.sessions.registry import bound_reply
 from mcp_notebook.sessions.tools import suspicions
+from mcp_notebook.untrusted_text import visible
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
@@ -125,6 +131,19 @@ def unpack_bundle_of(
         )
 
     unpack_bundle(path)
+
+
+def refuse_packed(options: ConnectOptions, spec: ServerSpec) -> None:
+    """Raises ConfigError for a bundle whose files are not there, where nobody is asked."""
+    if not options.config:
+        return
+
+    path = config_file(options)
+    if is_bundle(path) and not bundle_folder(path).is_dir():
+        raise ConfigError(
+            f"{path} is not unpacked, and nobody is asked from here whether it may be: "
+            f"%mcp_connect --config {path} in a cell asks. It starts {describe(spec)}"
+        )
 
 
 def _may_send(
@@ -279,12 +298,35 @@ def _servers_here() -> str:
     return ""
 
 
+def with_published_name(options: ConnectOptions) -> ConnectOptions:
+    """`%mcp_connect io.github.owner/name` as what it stands for: a server `name` that is
+    that one of the registry. Names of a project's file go first.
+    """
+    if options.words or options.config or not is_published_name(options.name):
+        return options
+    if config.find_file(options.name, Path.cwd()) is not None:
+        return options
+
+    (name,) = usable_names([options.name.rpartition("/")[2]]).values()
+    return replace(options, names=(name,), words=(options.name,))
+
+
+def published_name(options: ConnectOptions) -> str:
+    """The name in the registry that the target is, else an empty string."""
+    words = options.words
+    return words[0] if len(words) == 1 and is_published_name(words[0]) else ""
+
+
 def resolve(
-    options: ConnectOptions, environ: Mapping[str, str] = os.environ
+    options: ConnectOptions,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    registry: str = "",
 ) -> dict[str, ServerSpec | ConfigError]:
     """The servers to connect, by name; raises ConfigError in one sentence that names the server.
 
     Of several in a file a wrong one is its error, which stops none of the others.
+    `registry`: its address, for a person who will be asked; else it is not looked at.
     """
     found: dict[str, ServerSpec | ConfigError]
     if options.config:
@@ -292,6 +334,8 @@ def resolve(
         found = config.load_each(path, environ, options)
         if not found:
             raise ConfigError(f"{path} names no server that is switched on.")
+    elif published := published_name(options):
+        found = {options.name: _find_published(published, options, environ, registry)}
     elif options.words:
         found = {options.name: config.build_server(options, environ)}
     else:
@@ -337,6 +381,55 @@ def config_file(
 ) -> Path:
     """The path of --config."""
     return Path(expand(options.config, environ, where="--config")).expanduser()
+
+
+def _find_published(
+    name: str, options: ConnectOptions, environ: Mapping[str, str], registry: str
+) -> ServerSpec:
+    if not registry:
+        raise ConfigError(
+            f"{name} is a server of the registry, and nobody is asked from here whether it "
+            f"may start: connect it in a cell, %mcp_connect {name}, or give its command."
+        )
+
+    spec = spec_of(find_published(name, registry), environ)
+    return apply_options(spec, options, environ)
+
+
+def confirm_published(
+    notebook: Notebook,
+    name: str,
+    options: ConnectOptions,
+    spec: ServerSpec,
+    *,
+    say: Callable[[str], None],
+    ask: Callable[[Question], Reply],
+) -> None:
+    """Ask before a server of the registry starts for the first time, or as another one
+    than before, with its whole command; raises ConnectError without a yes.
+    """
+    published = published_name(options)
+    host = urlsplit(notebook.settings.registry).hostname or "registry"
+    start = start_of(Path("/") / host / published, name, spec)
+    if not notebook.starts.is_new(start) and notebook.starts.before(start) is None:
+        return
+
+    # Others' words, where the person decides.
+    say(visible(f"{published} is {describe(spec)}"))
+    for note in getattr(spec, "notes", ()):
+        say(visible(f"{name}: {note}"))
+
+    question = Question(
+        f"{published} was published by its author alone; nobody has looked at it.",
+        prompt="Start it?",
+    )
+    if ask(question).choice != "once":
+        raise ConnectError(
+            f"{published} was not started, for nobody agreed to it; run the cell again and "
+            "answer y."
+        )
+
+    notebook.starts.keep(start)
 
 
 def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> ServerSpec:
@@ -400,7 +493,8 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     """Connect what was asked for, side by side, each with its own line; the first
     failure is raised at the end.
     """
-    resolved = resolve(options)
+    options = with_published_name(options)
+    resolved = resolve(options, registry=notebook.settings.registry)
     servers = {
         name: spec
         for name, spec in resolved.items()
@@ -415,6 +509,10 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
             start = start_of(path, name, servers[name])
             free = not attended and notebook.settings.unattended == "allow"
             may_start(notebook, start, say=show_line, ask=ask, may_send=free)
+
+    if published_name(options):
+        for name, spec in servers.items():
+            confirm_published(notebook, name, options, spec, say=show_line, ask=ask)
 
     lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
@@ -483,7 +581,9 @@ async def open_session(
     """The session of one server, with what was asked for it; runs on the background loop."""
     # Before the new session takes the place of the old one, which knows them.
     before = pins_of(notebook, name)
-    notebook.sessions.hooks = notebook.requests.hooks()  # as the settings are now
+    # Both as the settings are now
+    notebook.sessions.hooks = notebook.requests.hooks()
+    notebook.sessions.cap = bound_reply(notebook.settings.max_reply)
     bundled = is_bundled(spec)
     session = await notebook.sessions.connect(
         name,

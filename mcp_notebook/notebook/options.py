@@ -495,10 +495,20 @@ class MCPNotebook(Configurable):
     tool_timeout = traitlets.CFloat(
         60.0, min=0.1, help="Seconds one tool call may take."
     ).tag(config=True)
+    registry = traitlets.Unicode(
+        "https://registry.modelcontextprotocol.io",
+        help="Where %mcp_search and %mcp_connect io.github.owner/name look servers up.",
+    ).tag(config=True)
     connect_timeout = traitlets.CFloat(
         60.0, min=1, help="Seconds a server may take to start."
     ).tag(config=True)
     rows_to_model = traitlets.CInt(**OPTIONS["rows_to_model"].trait()).tag(config=True)
+    max_reply = traitlets.CInt(
+        256 << 20,
+        min=1 << 20,
+        help="Bytes of one reply of a server; fewer where little memory is free. It counts "
+        "from the next %mcp_connect on.",
+    ).tag(config=True)
     text_bytes = traitlets.CInt(
         50_000, min=1000, help="Bytes of a text result that the model is shown."
     ).tag(config=True)

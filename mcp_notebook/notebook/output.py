@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
 from mcp_notebook import config, loop
+from mcp_notebook.config.published import search as search_published
 from mcp_notebook.display.call_view import saved_duration
 from mcp_notebook.display.listing import status_table_html, tools_table_html
 from mcp_notebook.display.outputs import (
@@ -27,6 +29,9 @@ from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.replay.sidecar import describe
 from mcp_notebook.secrets import hide
 from mcp_notebook.untrusted_text import visible
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions import Session, ToolInfo
 
 
 def working_line(shell: Any) -> WorkingLine:
@@ -118,24 +123,36 @@ def _table_line(table: Any, name: str) -> str:
     return " · ".join([*said, *table.notes])
 
 
-def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
-    """The table of tools of the named sessions, or of all."""
+def show_tools(notebook: Notebook, words: Sequence[str]) -> None:
+    """The table of tools of the sessions that the first words name, or of all; further
+    words are looked for in names, titles and descriptions.
+    """
+    names = list(takewhile(notebook.knows_server, words))
+    wanted = [word.casefold() for word in words[len(names) :]]
     sessions = [loop.run(notebook.session(n)) for n in names] or list(notebook.sessions)
-    if not sessions:
+    if not sessions and not wanted:
         show_line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
+
+    # A word that fits nothing may be a server's name that is not quite right.
+    if wanted and not names and not any(_tools_with(sessions, wanted)):
+        notebook.sessions.get(words[0])
 
     rows = [
         {
             "server": session.name,
             "tool": tool.name,
             "arguments": _arguments(tool.input_schema),
-            "description": " ".join(tool.description.split()),
+            "description": " ".join(
+                [*([f"{tool.title}:"] if tool.title else []), *tool.description.split()]
+            ),
         }
-        for session in sessions
-        for tool in session.tools
+        for session, tool in _tools_with(sessions, wanted)
     ]
     display(tools_table_html(rows), raw=True)
+    if wanted:
+        total = sum(len(session.tools) for session in sessions)
+        show_line(f"{len(rows)} of {total} tools hold {' and '.join(wanted)}.")
     for session in sessions:
         # Said here as well: the note of the cell in which it happened scrolled away.
         for tool, words in session.left_out.items():
@@ -145,6 +162,17 @@ def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
 
         for notice in session.notices:
             show_line(visible(f"{session.name}: {notice}"))
+
+
+def _tools_with(
+    sessions: Iterable[Session], words: Sequence[str]
+) -> Iterator[tuple[Session, ToolInfo]]:
+    """The tools whose name, title or description holds all of the words."""
+    for session in sessions:
+        for tool in session.tools:
+            said = f"{tool.name} {tool.title} {tool.description}".casefold()
+            if all(word in said for word in words):
+                yield session, tool
 
 
 def _arguments(schema: dict[str, Any]) -> str:
@@ -257,6 +285,37 @@ def show_discovered() -> None:
         return
 
     display(status_table_html(rows), raw=True)
+
+
+def show_published(words: str, registry: str) -> None:
+    """The servers of the registry whose names hold the words."""
+    if not words:
+        raise ConfigError("Say what is looked for: %mcp_search postgres.")
+
+    found = search_published(words, registry)
+    if not found:
+        show_line(f"{registry} has no server whose name holds {words!r}.")
+        return
+
+    if found[0].age:
+        hours = found[0].age / 3600
+        show_line(
+            f"The registry cannot be reached; this is what it said {hours:.0f} h ago."
+        )
+
+    rows = [
+        {
+            "server": one.name,
+            "version": one.version,
+            "as": one.kinds,
+            "description": one.description,
+            "source": one.repository,
+            "status": one.status,
+        }
+        for one in found
+    ]
+    display(status_table_html(rows), raw=True)
+    show_line("Connect one: %mcp_connect NAME, with a name of this list.")
 
 
 def show_preview(notebook: Notebook, name: str) -> None:

@@ -21,6 +21,7 @@ from mcp_notebook.errors import ConfigError, SessionError
 from mcp_notebook.kinds import is_table, kind_of
 from mcp_notebook.naming import is_free_word
 from mcp_notebook.policy import only_reads
+from mcp_notebook.untrusted_text import visible
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
@@ -35,7 +36,47 @@ _TYPES = {
     "array": list,
     "object": dict,
 }
+# Of those there are only some where a notebook is.
+LISTED = ("resources", "prompts")
 _EMPTY = inspect.Parameter.empty
+
+
+class Offer:
+    """What a server has beside its tools, of one kind. `len` and a loop give its rows,
+    `shop.resources["data://x"]` and a call read one.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        rows: Callable[[], list[dict[str, Any]]],
+        key: str,
+        read: Callable[..., Any],
+    ) -> None:
+        self._kind, self._rows, self._key, self._read = kind, rows, key, read
+        self.__doc__ = inspect.getdoc(read)
+
+    def __call__(self, name: str, **arguments: Any) -> Any:
+        return self._read(name, **arguments)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._rows())
+
+    def __len__(self) -> int:
+        return len(self._rows())
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [str(row[self._key]) for row in self._rows()]
+
+    def __repr__(self) -> str:
+        rows = self._rows()
+        lines = [
+            f"  {row[self._key]}  {row.get('description', '')}".rstrip() for row in rows
+        ]
+        return "\n".join([f"<{len(lines)} {self._kind}>", *map(visible, lines)])
 
 
 class Server:
@@ -46,7 +87,9 @@ class Server:
     that Python cannot write. `shop["odd-name"]` finds a tool by its own name, `await
     shop.aio.query_database(...)` is for code that awaits, and `shop.query_database?`
     shows the tool's own words. Where no tool is called so, there are also `name`,
-    `tools` (names), `call(tool, arguments)` and `close()`.
+    `tools` (names), `call(tool, arguments)`, `close()`, and `resources` and `prompts`:
+    rows of what the server lists, and calls that read one, `shop.resources(uri)` and
+    `shop.prompts(name, **arguments)`.
     """
 
     def __init__(
@@ -56,6 +99,7 @@ class Server:
         do: Do,
         do_async: Do | None = None,
         close: Callable[[], None] = lambda: None,
+        offers: Mapping[str, Offer] | None = None,
     ) -> None:
         self._name, self._session, self._do, self._do_async, self._close = (
             name,
@@ -64,11 +108,17 @@ class Server:
             do_async,
             close,
         )
+        self._offers = offers or {}
 
     @property
     def aio(self) -> Server:
         """The same methods as coroutines."""
-        return Server(self._name, self._session, self._do_async or self._do)
+        return Server(
+            self._name,
+            self._session,
+            self._do_async or self._do,
+            offers=self._offers,
+        )
 
     def __getitem__(self, tool: str) -> Method:
         tools = {info.name: info for info in self._session().tools}
@@ -87,7 +137,8 @@ class Server:
         except SessionError as error:
             raise Gone(error.message) from None
 
-        if name not in tools and name in _OWN:
+        is_own = name in _OWN and (name not in LISTED or name in self._offers)
+        if name not in tools and is_own:
             return _OWN[name](self)
         if name not in tools:
             raise NoTool(_unknown(self._name, name, tools))
@@ -95,7 +146,8 @@ class Server:
         return self[tools[name]]
 
     def __dir__(self) -> list[str]:
-        return sorted({*_by_attribute(self._session()), *_OWN, "aio"})
+        own = [name for name in _OWN if name not in LISTED or name in self._offers]
+        return sorted({*_by_attribute(self._session()), *own, "aio"})
 
     def __iter__(self) -> Iterator[str]:
         return iter([tool.name for tool in self._session().tools])
@@ -123,6 +175,8 @@ _OWN: dict[str, Callable[[Server], Any]] = {
     "tools": tuple,
     "call": _call,
     "close": lambda server: server._close,
+    "resources": lambda server: server._offers["resources"],
+    "prompts": lambda server: server._offers["prompts"],
 }
 
 

@@ -404,6 +404,11 @@ class Notebook:
 
         return self.sessions.get(OWN_SERVER)
 
+    def knows_server(self, name: str) -> bool:
+        """Whether a server of that name, or that its file calls so, is there."""
+        aliases = {getattr(one.spec, "alias", "") for one in self.sessions}
+        return name in (OWN_SERVER, *self.sessions.names()) or name in aliases - {""}
+
     async def session(self, name: str) -> Session:
         """A session by name; the notebook's own starts when it is asked for."""
         if name == OWN_SERVER:

@@ -7,9 +7,13 @@ rows point to, a count of rows that no byte stands for, a picture of one colour.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
+import time
 import zipfile
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 MAX_CELLS = 100_000_000
 # A kernel has this to spare for any file; above it the file itself must be large too.
@@ -60,6 +64,45 @@ def refuse(why: str) -> Refused:
         f"not read: {why}; ask for fewer rows or columns, or open the file with a "
         "library of its format"
     )
+
+
+# ---- time: what the reading of one text may take
+
+
+# Of the thread's own CPU, so that a busy machine cuts nothing.
+_FREE_SECONDS = 2.0
+# Ten times what large results in the usual formats take.
+_SECONDS_A_BYTE = 3e-7
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+
+class TooSlow(Exception):
+    """A text that takes too long to be read as a table; says what is shown instead."""
+
+
+@contextlib.contextmanager
+def limit_time(size: int) -> Iterator[None]:
+    """Lets `check_time` raise `TooSlow` inside, when the reading of `size` bytes takes
+    longer than it may.
+    """
+    seconds = max(_FREE_SECONDS, size * _SECONDS_A_BYTE)
+    token = _deadline.set(time.thread_time() + seconds)
+    try:
+        yield
+    except TooSlow as slow:
+        raise TooSlow(
+            f"shown as text: to look for tables in it takes more than {seconds:.0f} s; "
+            "ask for fewer rows, or for JSON or CSV"
+        ) from slow
+    finally:
+        _deadline.reset(token)
+
+
+def check_time() -> None:
+    """Ends a reading that takes too long; loops that a text can make long ask it."""
+    deadline = _deadline.get()
+    if deadline is not None and time.thread_time() > deadline:
+        raise TooSlow
 
 
 # ---- archives: the sizes in the list at their end

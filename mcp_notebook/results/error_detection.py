@@ -245,9 +245,14 @@ def _read_outcome(value: Lowered) -> str | None:
     """`success: false`, `ok: false`, `isError: true`, `status: "error"`."""
     said_no = any(value.get(key) is False for key in _OUTCOME_KEYS)
     said_error = any(value.get(key) is True for key in ("iserror", "is_error"))
-    if said_no or said_error or _has_bad_status(value):
-        return _find_message(value) or "The server reports a failure without a message."
-    return None
+    if not (said_no or said_error or _has_bad_status(value)):
+        return None
+
+    message = _find_message(value)
+    # a check that did not pass, and its rows
+    if not message and said_no and _has_rows(value):
+        return None
+    return message or "The server reports a failure without a message."
 
 
 def _has_bad_status(value: Lowered) -> bool:

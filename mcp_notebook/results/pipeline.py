@@ -82,7 +82,7 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     if charts:
         base = replace(base, charts=charts, text="\n".join(parts.texts))
 
-    found = structured.read_structured(parts, options.sql, options.output_schema)
+    found, tables, rejected = _find_tables(parts, options)
     if found.error is not None:
         return replace(
             base,
@@ -92,7 +92,6 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
             rejected=found.rejected,
         )
 
-    tables, rejected = _build_tables(found, parts, options)
     linked = _read_linked(parts, options)
     rejected = (*rejected, *linked.rejected)
     notes = (*base.notes, *found.notes, *linked.notes)
@@ -118,6 +117,24 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         reader=found.reader,
         confidence="low" if is_doubtful else found.confidence,
     )
+
+
+def _find_tables(
+    parts: content.ResultParts, options: ReadOptions
+) -> tuple[texts.Findings, tuple[Table, ...], Rejected]:
+    """What the texts and the structured content hold; nothing, and a note, when that
+    takes too long to find out.
+    """
+    try:
+        with bounds.limit_time(parts.size):
+            found = structured.read_structured(
+                parts, options.sql, options.output_schema
+            )
+            if found.error is not None:
+                return found, (), found.rejected
+            return found, *_build_tables(found, parts, options)
+    except bounds.TooSlow as slow:
+        return texts.Findings(notes=(str(slow),)), (), ()
 
 
 def _read_linked(parts: content.ResultParts, options: ReadOptions) -> resources.Linked:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from mcp_notebook.results.bounds import check_time
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -107,6 +109,7 @@ def from_rows(
     names: Sequence[str] | None, rows: Sequence[Sequence[Any]], **options: Any
 ) -> Raw:
     """A table from rows of equal width."""
+    check_time()
     empty = tuple(() for _ in names or ())
     if rows:
         columns = tuple(zip(*rows, strict=True))

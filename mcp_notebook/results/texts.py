@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.results import content, error_detection, readers
+from mcp_notebook.results.bounds import check_time
 from mcp_notebook.results.formats import delimited, tagged
 from mcp_notebook.results.reading import (
     Confidence,
@@ -182,6 +183,7 @@ def _ask_readers(text: str, selected: Sequence[str], depth: int) -> Findings:
 
     rejected: list[tuple[str, str]] = []
     for reader in readers.all_readers():
+        check_time()
         answer = reader.read(text, selected)
         if isinstance(answer, Taken):
             return _taken_by(reader.name, answer).after(rejected)
@@ -281,6 +283,7 @@ def read_value(
     depth: int = 0,
 ) -> Findings:
     """The tables of a parsed value, its error, or what a text inside it holds."""
+    check_time()
     value, pictures = content.take_pictures(value)
     if pictures:
         found = read_value(value, reader, rest=rest, selected=selected, depth=depth)

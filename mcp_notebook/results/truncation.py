@@ -86,7 +86,7 @@ _ROUND = frozenset(
         "5000 10000 20000 25000 50000 65536 100000 1000000".split(),
     )
 )
-_DEEPEST_FACTS = 3
+_DEEPEST_FACTS, _MOST_ENTERED = 3, 64
 # Objects about the list beside them.
 _PAGERS = frozenset(
     "pagination paging pager page_info pageinfo page meta metadata summary info stats "
@@ -164,8 +164,7 @@ def _counts_beside(raw: Raw, meta: Mapping[str, Any]) -> Facts:
 
         facts += _facts(level, _DEEPEST_FACTS)
         for key, sub in level.items():
-            is_about = str(key).lower().strip("_") in _PAGERS
-            if isinstance(sub, Mapping) and is_about:
+            if type(sub) is dict and str(key).lower().strip("_") in _PAGERS:
                 facts += _facts(sub, 0)
 
         level = level.get(name)
@@ -174,10 +173,15 @@ def _counts_beside(raw: Raw, meta: Mapping[str, Any]) -> Facts:
 
 
 def _facts(meta: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
-    """Scalar entries of an envelope and its inner objects; never a row's own columns."""
+    """Scalar entries of an envelope and its first inner objects, of which many are
+    records; never a row's own columns.
+    """
+    entered = 0
     for key, value in meta.items():
-        if isinstance(value, Mapping) and depth < _DEEPEST_FACTS:
-            yield from _facts(value, depth + 1)
+        if type(value) is dict:
+            entered += 1
+            if depth < _DEEPEST_FACTS and entered <= _MOST_ENTERED:
+                yield from _facts(value, depth + 1)
         elif isinstance(value, (str, int, float, bool)) or value is None:
             yield str(key).lower().replace("-", "_"), value
 

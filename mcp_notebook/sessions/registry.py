@@ -33,6 +33,9 @@ from mcp_notebook.sessions.tools import SessionHooks
 if TYPE_CHECKING:
     from mcp_notebook.sessions.session import Session
 
+LEAST_REPLY = 16 << 20  # bytes
+# What a reply takes while it is read: its text, Python's objects of it, columns
+COPIES = 8
 CONNECT_TIMEOUT = 60.0
 AT_EXIT = 1.8  # seconds for all servers to end when the kernel does
 # seconds; a server that was updated since gets to speak the newer protocol again
@@ -61,6 +64,28 @@ class ProtocolMemory:
             self._kept.keep(identity, int(time.time()))
 
 
+def bound_reply(wanted: int) -> int:
+    """Bytes that one reply may have: as wanted, but no more than the free memory bears,
+    and in any case as much as small tables need.
+    """
+    free = _free_memory()
+    if free is None:
+        return wanted
+
+    return max(min(wanted, free // COPIES), min(wanted, LEAST_REPLY))
+
+
+def _free_memory() -> int | None:
+    """Bytes that can be had without swapping, where the system says so (Linux)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0]) * 1024 if found else None
+
+
 class Sessions:
     """Connects, finds and closes sessions. Make one per kernel; async methods run on
     the background loop.
@@ -70,7 +95,7 @@ class Sessions:
         self,
         *,
         hooks: SessionHooks | None = None,
-        cap: int = 16 * 1024 * 1024,
+        cap: int = LEAST_REPLY,
         memory: Path | None = None,
     ) -> None:
         """`cap`: bytes of one message. `memory`: a file of the user's in which the

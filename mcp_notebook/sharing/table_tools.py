@@ -179,7 +179,8 @@ _SQL = {
         "list_tables names them; quote odd names "
         'with "double quotes". WITH, FROM-first, DESCRIBE and SUMMARIZE work; PIVOT, '
         "files and functions with effects "
-        "do not."
+        "do not. Inside the notebook a table of a connected SQL server is joined as "
+        "server.table."
     ),
     "maxLength": 20_000,
     "examples": [

@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import math
 import os
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -283,6 +285,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BODY_BYTES = 1 << 20  # of a request; statements have 20,000 characters at most
 CONNECTIONS = 400  # at a time; further ones are told that the server is busy (503)
 HEADER_SECONDS = 5.0  # for the head of a request, and between two
+TOO_MANY = -32000  # JSON-RPC's code for what a server defines itself
 MAX_SESSIONS = 1_000  # of the handshake eras
 
 
@@ -447,7 +450,8 @@ def build_app(
         ),
         Route("/health", health, methods=["GET"]),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
+    # within the gate: who has no token takes no place of those who have one
+    app = ClientLimits(Starlette(routes=routes, lifespan=lifespan))
     if token:
         return BearerGate(app, token)
 
@@ -493,6 +497,120 @@ class BearerGate:
         given = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, token = given.partition(b" ")
         return hmac.compare_digest(scheme.capitalize() + b" " + token, self._expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What one client may take: requests at a time, and of requests and of bytes of
+    answers so many at once and so many a second after that.
+    """
+
+    at_a_time: int = 64
+    requests: float = 1_000
+    requests_a_second: float = 100
+    bytes: float = 500e6
+    bytes_a_second: float = 20e6
+
+
+class _Account:
+    """What a client has left of its allowance."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        self.open = 0
+        self.requests, self.bytes = allowance.requests, allowance.bytes
+        self.seen = time.monotonic()
+
+    def refill(self) -> None:
+        """Add what the time since the last request gives."""
+        most, now = self._allowance, time.monotonic()
+        passed, self.seen = now - self.seen, now
+        self.requests = min(
+            most.requests, self.requests + passed * most.requests_a_second
+        )
+        self.bytes = min(most.bytes, self.bytes + passed * most.bytes_a_second)
+
+    def refusal(self) -> tuple[str, int]:
+        """Why no further request is taken, and the seconds to wait; ("", 0) when one is."""
+        most = self._allowance
+        if self.open >= most.at_a_time:
+            return (
+                f"{most.at_a_time} requests of this client are open: end some first",
+                1,
+            )
+
+        if self.requests < 1:
+            limit = f"{most.requests_a_second:g} requests a second"
+            return f"this client sends more than {limit}: wait, and ask less often", 1
+
+        if self.bytes <= 0:
+            wait = math.ceil(-self.bytes / most.bytes_a_second) + 1
+            return (
+                "this client read more than "
+                f"{most.bytes_a_second / 1e6:g} MB a second: aggregate in SQL, or select "
+                f"fewer rows, and ask again in {wait} s"
+            ), wait
+
+        return "", 0
+
+
+class ClientLimits:
+    """Answers 429, with what to do, to a client that takes more than its allowance.
+
+    A client is the address that it comes from and what it calls itself. It holds the
+    token, so this is against a loop that runs away and not against one that lies.
+    """
+
+    MOST_KNOWN = 200  # clients; the ones not seen longest are forgotten
+
+    def __init__(self, app: ASGIApp, allowance: Allowance | None = None) -> None:
+        self._app = app
+        self._allowance = allowance or Allowance()
+        self._accounts: dict[tuple[str, bytes], _Account] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == "/health":
+            await self._app(scope, receive, send)
+            return
+
+        account = self._account_of(scope)
+        account.refill()
+        why, seconds = account.refusal()
+        if why:
+            await _too_many(why, seconds)(scope, receive, send)
+            return
+
+        async def send_counted(message: Any) -> None:
+            account.bytes -= len(message.get("body", b""))
+            await send(message)
+
+        account.open += 1
+        account.requests -= 1
+        try:
+            await self._app(scope, receive, send_counted)
+        finally:
+            account.open -= 1
+
+    def _account_of(self, scope: Scope) -> _Account:
+        host = (scope.get("client") or ("", 0))[0]
+        name = dict(scope["headers"]).get(b"user-agent", b"")
+        # the last seen stands last
+        found = self._accounts.pop((host, name), None) or _Account(self._allowance)
+        self._accounts[host, name] = found
+        if len(self._accounts) > self.MOST_KNOWN:
+            idle = (key for key, account in self._accounts.items() if not account.open)
+            self._accounts.pop(next(idle), None)
+
+        return found
+
+
+def _too_many(why: str, seconds: int) -> Response:
+    error = {"code": TOO_MANY, "message": f"Too many requests: {why}."}
+    return JSONResponse(
+        {"jsonrpc": "2.0", "id": None, "error": error},
+        429,
+        headers={"Retry-After": str(seconds)},
+    )
 
 
 def token_from(environ_name: str, environ: Mapping[str, str] = os.environ) -> str:

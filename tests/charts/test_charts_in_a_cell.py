@@ -125,6 +125,9 @@ async def test_what_is_carried_comes_back_whole() -> None:
     data, about = drawing.bundle()
     assert set(data) == {MIME, "image/png", "text/plain"}
     assert about["image/png"]["alt"] == drawing.alt
+    # who hears it is told the extremes, too
+    assert "highest" in drawing.alt
+    assert len(drawing.alt) <= 500
     # the editor's page elsewhere would be sent the rows
     assert about[MIME]["embed_options"]["actions"]["editor"] is False
 

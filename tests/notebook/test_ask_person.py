@@ -220,7 +220,7 @@ def test_any_arguments_are_a_question_that_can_be_answered_or_a_sentence(
 ) -> None:
     wrong = ""
     try:
-        read = PersonQuestion.read(arguments)
+        read = PersonQuestion.from_call(arguments)
     except ValueError as error:
         wrong, read = str(error), PersonQuestion("?")
 

@@ -15,7 +15,9 @@ import pytest
 
 import mcp_notebook
 from mcp_notebook.errors import CallError, ConfigError, DataError, SessionError
-from mcp_notebook.notebook import current
+from mcp_notebook.notebook import current, output
+from mcp_notebook.sessions import registry
+from tests.servers.library import build as build_library
 from tests.servers.office import build
 
 OFFICE = Path(__file__).parents[1] / "servers" / "office.py"
@@ -58,7 +60,8 @@ def test_names_that_python_cannot_write(office):
 
 def test_tab_offers_the_tools(office):
     tools = {"add_note", "get_rooms_v2", "list_people", "motto", "report"}
-    assert set(dir(office)) == {*tools, "aio", "call", "close", "name", "tools"}
+    own = {"aio", "call", "close", "name", "prompts", "resources", "tools"}
+    assert set(dir(office)) == {*tools, *own}
     assert "get-rooms.v2" in office._ipython_key_completions_()
     assert "list_people(status: Literal['active', 'left'] = 'active'" in repr(office)
 
@@ -208,3 +211,45 @@ def test_in_a_script_the_servers_end_with_it(tmp_path: Path):
     )
     assert done.stdout.strip() == "(3, 3) We open at nine.", done.stderr
     assert done.returncode == 0
+
+
+def test_resources_and_prompts_are_listed_and_read_by_the_servers_object(state):
+    library = mcp_notebook.connect("library", build_library())
+    uris = [row["uri"] for row in library.resources]
+    assert "data://orders.csv" in uris
+    assert library.resources._ipython_key_completions_() == uris
+    assert len(library.resources["data://orders.csv"]) > 0
+    assert "How totals are counted" in repr(library.resources)
+    assert library.prompts._ipython_key_completions_() == ["report"]
+    text = library.prompts("report", country="Peru")
+    assert "Write a short report on Peru" in text
+    assert {"resources", "prompts"} <= set(dir(library))
+    with pytest.raises(ConfigError, match="has no prompt 'nope'"):
+        library.prompts("nope")
+
+
+def test_tools_are_filtered_by_words_after_the_server(state, office, capsys):
+    total = len(list(office))
+    output.show_tools(state, ["office", "People"])
+    assert f"1 of {total} tools hold people." in capsys.readouterr().out
+    output.show_tools(state, ["motto"])
+    assert f"1 of {total} tools hold motto." in capsys.readouterr().out
+    with pytest.raises(SessionError, match="did you mean 'office'"):
+        output.show_tools(state, ["ofice"])
+
+
+def test_a_reply_is_bounded_by_the_free_memory(monkeypatch):
+    monkeypatch.setattr(registry, "_free_memory", lambda: 1 << 30)
+    assert registry.bound_reply(256 << 20) == 128 << 20
+    assert registry.bound_reply(64 << 20) == 64 << 20
+    monkeypatch.setattr(registry, "_free_memory", lambda: 1 << 20)
+    assert registry.bound_reply(256 << 20) == registry.LEAST_REPLY
+    monkeypatch.setattr(registry, "_free_memory", lambda: None)
+    assert registry.bound_reply(256 << 20) == 256 << 20
+
+
+def test_a_reply_of_more_than_16_mb_is_a_table(state, tmp_path):
+    words = ["python", "-S", str(OFFICE.with_name("misbehaving.py")), "ok"]
+    big = mcp_notebook.connect("big", words)
+    result = big.t(do="big", size=20_000_000)
+    assert len(str(result)) >= 20_000_000

@@ -3,13 +3,24 @@ call that becomes a table.
 """
 
 import asyncio
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
-from mcp_notebook.config import ConnectOptions, build_server
+from mcp_notebook.config import (
+    ConnectOptions,
+    StdioServer,
+    build_server,
+    resolve_command,
+)
 from mcp_notebook.results import read
 from mcp_notebook.sessions import Session, Sessions
+from mcp_notebook.sessions.process import server_environment
 from tests.others import installed
 from tests.others.catalog import Other, others, prepare
 from tests.others.postgres import cluster
@@ -17,6 +28,7 @@ from tests.others.postgres import cluster
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 # servers that start at the same time; more only slow each other down on a small machine
 AT_ONCE = 3
+PLAIN_LIMIT = 120.0  # seconds
 TABLES = {"sqlite": {"id": [1, 2], "name": ["it's", None]}}
 
 
@@ -67,6 +79,58 @@ async def test_a_dozen_servers_from_pypi_and_npm_connect_list_and_answer(
         line for line in await asyncio.gather(*(one(other) for other in known)) if line
     ]
     assert len(known) >= 12
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def nowhere() -> Iterator[TextIO]:
+    with open(os.devnull, "w") as file:
+        yield file
+
+
+async def plainly_connects(spec: StdioServer, errors: TextIO) -> bool:
+    """Whether the SDK's own session, with nothing of ours around it, connects and lists."""
+    found = resolve_command(spec)
+    parameters = StdioServerParameters(
+        command=found.command,
+        args=list(found.args),
+        env=server_environment(found.env),
+        cwd=found.cwd,
+    )
+    try:
+        async with (
+            asyncio.timeout(PLAIN_LIMIT),
+            stdio_client(parameters, errlog=errors) as (read_end, write_end),
+            ClientSession(read_end, write_end) as session,
+        ):
+            await session.initialize()
+            await session.list_tools()
+    except Exception:
+        # boundary: whatever it is, the plain SDK does not connect this one
+        return False
+
+    return True
+
+
+async def test_whatever_the_sdks_own_session_connects_we_connect(
+    sessions: Sessions, tmp_path: Path, nowhere: TextIO
+):
+    prepare(tmp_path)
+    wrong = []
+    for other in others(tmp_path):
+        spec = other.spec()
+        if not isinstance(spec, StdioServer) or not await plainly_connects(
+            spec, nowhere
+        ):
+            continue
+
+        try:
+            await sessions.connect(other.name, spec, timeout=180)
+            await sessions.disconnect(other.name)
+        except Exception as error:
+            # boundary: one server's failure must not hide the others'
+            wrong.append(f"{other.name}: {error}")
+
     assert not wrong, "\n".join(wrong)
 
 

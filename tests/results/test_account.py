@@ -12,7 +12,6 @@ import io
 import itertools
 import json
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -383,36 +382,6 @@ def test_a_count_of_several_lists_cuts_none_of_them() -> None:
     }
     reading = read({"content": [{"type": "text", "text": json.dumps(value)}]})
     assert [table.truncated for table in reading.tables] == ["", ""]
-
-
-# --- the time of a byte
-
-_LINES = {
-    "a log": "2024-01-05 10:00:{0} INFO worker[{0}] handled /items/{0} in 3 ms, status=200\n",
-    "prose": "The quick fox number {0} jumps over the dog, and sleeps; it was {0} o'clock.\n",
-    "code": "def f{0}(x, y=1):\n    if x > {0}:\n        return x + y\n\n",
-    "braces": "{{ a{0}\n",
-    "blank lines": "a{0}\n\n\n",
-    "names and values": "key{0}: some value here\n",
-    "bars": "a{0} | b\n",
-    "JSON": '{{"a": {0}}}\nWARN slow\n',
-}
-
-
-@pytest.mark.parametrize("family", _LINES)
-def test_the_time_of_a_byte_does_not_grow(family: str) -> None:
-    def seconds(lines: int) -> float:
-        text = "".join(_LINES[family].format(number) for number in range(lines))
-        taken = []
-        for _ in range(3):
-            start = time.process_time()
-            read(text)
-            taken.append(time.process_time() - start)
-
-        return min(taken)
-
-    # eight times the text; a rule that is quadratic takes 64 times as long
-    assert seconds(8_000) < 24 * max(seconds(1_000), 0.002)
 
 
 # --- a text that prints the table of the structured content, and one that nearly does

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mcp_notebook.results import explain, read
+from mcp_notebook.results import bounds, explain, read
 from tests.data import ATTACKS
 
 SECONDS = 20  # a guard against hanging on a loaded machine, not a measure of speed
@@ -107,6 +110,142 @@ def test_text_made_to_be_slow_is_read_in_bounded_time(name: str) -> None:
     reading = read(of_text(TEXTS[name]))
     assert time.perf_counter() - started < SECONDS
     assert reading.tables or reading.text or reading.error
+
+
+# --- the time of a byte: each family is its lines, once for each number
+
+LINES = {
+    "a log": "2024-01-05 10:00:{0} INFO worker[{0}] handled /items/{0} in 3 ms, status=200\n",
+    "prose": "The quick fox number {0} jumps over the dog, and sleeps; it was {0} o'clock.\n",
+    "code": "def f{0}(x, y=1):\n    if x > {0}:\n        return x + y  # {{[\n\n",
+    "braces": "{{ a{0}\n",
+    "blank lines": "a{0}\n\n\n",
+    "names and values": "key{0}: some value here\n",
+    "settings": "name{0} = value {0}\n",
+    "bars": "a{0} | b\n",
+    "bars around": "| a{0} | b\n",
+    "tabs": "a{0}\tb c\n",
+    "JSON lines": '{{"a": {0}}}\nWARN slow\n',
+    "wide JSON lines": '{{"a": {0}, "b": {{"c": "x"}}}}\n',
+    "numbers": "{0}\n",
+    "numbers between blanks": "{0} 2 3\n",
+    "sentences with commas": "Hello, this is line {0}, with commas\n",
+    "a diff": "+ line {0}\n- line {0}, x\n  context | y\n",
+    "a stack": "\tat com.x.Y{0}(Z.java:{0})\n",
+    "a traceback": '  File "a{0}.py", line {0}, in f\n    x = y[{0}]\n',
+    "a YAML document": "key{0}:\n  name: x\n  items:\n    - a\n    - b\n",
+    "Markdown": "## Head {0}\n\nSome *text* with `code` and [a](b).\n\n- item {0}\n- item\n\n",
+    "brackets": "[2024-01-05] [INFO] thing {0} done {{x}}\n",
+    "other elements": "<a{0}><b>x</b></a{0}>\n",
+}  # fmt: skip
+# each family that is no lines, by its size in bytes
+FAMILIES: dict[str, Callable[[int], str]] = {
+    "an indented object": lambda size: json.dumps(
+        {f"key{n}": {"name": f"n{n}", "v": n} for n in range(size // 60)}, indent=2
+    ),
+    "an indented object of numbers": lambda size: json.dumps(
+        {f"key{n}": n * 1.5 for n in range(size // 22)}, indent=2
+    ),
+    "indented records below names": lambda size: json.dumps(
+        {"a": {"b": [{"x": n, "y": {"z": [n]}} for n in range(size // 100)]}}, indent=2
+    ),
+    "records with all names in one letter": lambda size: json.dumps(
+        [{"a": {"L": [{"S": "x"}] * (size // 12)}}]
+    ),
+    "deep lists in a list": lambda size: (
+        "[" + ",".join(['{"a":[' * 20 + "1" + "]}" * 20] * (size // 165)) + "]"
+    ),
+    "empty lists": lambda size: f"[{','.join(['[]'] * (size // 3))}]",
+    "rows of many lengths": lambda size: json.dumps(
+        [[1] * (n % 4 + 1) for n in range(size // 9)]
+    ),
+    "cut objects": lambda size: '{"a":[' * (size // 6),
+    "long lines": lambda size: ("word " * 2_000 + "\n") * (size // 10_000),
+    "one line": lambda size: "word, " * (size // 6),
+    "tabs of many counts": lambda size: "".join(
+        "a\t" * (n % 5) + "x\n" for n in range(size // 7)
+    ),
+    "quotes without their other": lambda size: (
+        "a,b\n" + "".join(f'{n},"x{n}\n' for n in range(size // 12))
+    ),
+    "one quote without its other": lambda size: (
+        'a,b\n1,"x\n' + "".join(f"{n},y{n}\n" for n in range(size // 12))
+    ),
+    "open paragraphs": lambda size: "<p>text <b>bold <i>x\n" * (size // 21),
+    "open cells": lambda size: "<table>" + "<tr><td>a<td>b\n" * (size // 16),
+    "a Python literal": lambda size: repr(
+        {f"key{n}": {"name": f"n{n}", "v": n} for n in range(size // 40)}
+    ),
+    "base64": lambda size: "QUJD" * (size // 4),
+    "a text in JSON": lambda size: json.dumps({"content": "some words, here\n" * (size // 18)}),
+}  # fmt: skip
+SIZES = (60_000, 240_000, 960_000)
+# More than cache and the constant of a small text make of a linear reader.
+EXPONENT = 1.35
+# Times what `json.loads` takes for a byte: of a text that is none of the formats, of
+# the costliest format (HTML by Python's own parser).
+PLAIN, COSTLIEST = 8, 500
+
+
+def write_family(name: str, size: int) -> str:
+    if name in FAMILIES:
+        return FAMILIES[name](size)
+
+    line = LINES[name]
+    return "".join(line.format(n) for n in range(size // len(line)))
+
+
+def seconds_of(work: Callable[[], object], times: int = 3) -> float:
+    """The least of several runs, without the garbage that other tests left."""
+    taken = []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(times):
+            start = time.process_time()
+            work()
+            taken.append(time.process_time() - start)
+    finally:
+        gc.enable()
+
+    return min(taken)
+
+
+def seconds_of_json(size: int) -> float:
+    """What the standard library's parser takes, as a measure of the machine."""
+    text = json.dumps([{"id": n, "name": f"n{n}"} for n in range(size // 28)])
+    return seconds_of(lambda: json.loads(text)) * size / len(text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*LINES, *FAMILIES])
+def test_the_time_of_a_byte_does_not_grow(name: str) -> None:
+    texts = [write_family(name, size) for size in SIZES]
+    small, _, large = (seconds_of(lambda text=text: read(text)) for text in texts)
+    exponent = math.log(large / small) / math.log(len(texts[-1]) / len(texts[0]))
+    assert exponent < EXPONENT
+    assert large < COSTLIEST * seconds_of_json(len(texts[-1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a log", "prose", "code"])
+def test_a_text_of_a_megabyte_is_told_by_a_few_pieces_of_it(name: str) -> None:
+    text = write_family(name, 1_000_000)
+    assert seconds_of(lambda: read(text)) < PLAIN * seconds_of_json(len(text))
+
+
+def test_what_takes_too_long_is_text_with_a_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "_FREE_SECONDS", 0.02)
+    text = "<table>" + "<tr><td>a</td><td>b</td></tr>" * 20_000 + "</table>"
+    monkeypatch.setattr(bounds, "_SECONDS_A_BYTE", 0)
+    reading = read(of_text(text))
+    assert (reading.tables, reading.error, reading.text) == ((), None, text)
+    assert reading.notes[0].startswith("shown as text: ")
+
+    monkeypatch.undo()
+    assert read(of_text(text)).tables[0].data.num_rows == 20_000
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcp_notebook.results.bounds import check_time
 from mcp_notebook.results.columns import (
     fast_columns,
     infer,
@@ -45,6 +46,7 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
     arrays, types, notes = [], {}, []
     kinds = itertools.chain(raw.declared, itertools.repeat(None))
     for number, (name, declared) in enumerate(zip(names, kinds, strict=False)):
+        check_time()
         done = ready.get(number) if text == "all" and not declared else None
         typed = _column(columns[number], declared, text, name, done)
         arrays.append(typed.array)

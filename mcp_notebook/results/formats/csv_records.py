@@ -112,6 +112,10 @@ def _is_tag_or_blank(line: str) -> bool:
     return bool(_COMMAND_TAG.fullmatch(line)) or not line.strip(" \r\n")
 
 
+# as `du` prints it
+_SIZE = re.compile(r"\d{1,9}(?:\.\d{1,3})?[KMGTP](?:i?B)?")
+
+
 def is_header(names: Sequence[str]) -> bool:
     """Whether these are names of columns: not empty, not numbers, no sentences."""
     return len(names) > 1 and all(_is_name(name.strip()) for name in names)
@@ -120,7 +124,7 @@ def is_header(names: Sequence[str]) -> bool:
 def _is_name(name: str) -> bool:
     if not name or len(name) > _LONGEST_NAME:
         return False
-    if strings.is_number(name) or strings.is_temporal(name):
+    if strings.is_number(name) or strings.is_temporal(name) or _SIZE.fullmatch(name):
         return False
     if name.endswith((".", "!", "?", ":", ";")) or ": " in name:
         return False

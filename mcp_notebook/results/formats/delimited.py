@@ -39,6 +39,8 @@ _OPEN_END = "an empty last line may be a row with NULL"
 # --- CSV and TSV
 
 
+# Above the names; a comment with a delimiter may be the names.
+_COMMENTS = re.compile(r"(?:# [^\n,;\t|]*\n)+(?!#)")
 _LOG_LINE = re.compile(r"\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d,\d{3}[^,;\t\d\n]")
 
 
@@ -55,6 +57,12 @@ def read_csv(text: str, selected: Sequence[str] = ()) -> Answer:
     # Python's logging writes a comma before the milliseconds
     if _LOG_LINE.match(body):
         return "lines of a log"
+
+    comments = _COMMENTS.match(body)
+    if comments:
+        answer = read_csv(body[comments.end() :], selected)
+        rest = comments[0].strip()
+        return answer if isinstance(answer, str) else replace(answer, rest=rest)
 
     first = LINE_END.split(body, maxsplit=1)[0]
     present = [mark for mark in DELIMITERS if mark in first]

@@ -232,6 +232,10 @@ def _end_of_value(lines: Sequence[str], start: int, inner: int, head: str) -> in
     return end
 
 
+# words and numbers that need no quotes: `[x, y, 1]`
+_PLAIN_LIST = re.compile(r"\[([^\[\]{}\"'#&*!|>:]*[^\s\[\]{}\"'#&*!|>:,])\]")
+
+
 def _read_value(head: str, more: Sequence[str]) -> Any:
     """The value of `name: head` with the deeper lines below it."""
     block = _BLOCK.match(head)
@@ -244,7 +248,11 @@ def _read_value(head: str, more: Sequence[str]) -> Any:
     if first in ("&", "*", "!"):
         raise _NotFlatYaml("anchors and tags are not read")
     if first in ("[", "{"):
-        return jsontext.loads(_fold([head, *more]))
+        folded = _fold([head, *more])
+        plain = _PLAIN_LIST.fullmatch(folded)
+        if plain:
+            return [_yaml_plain(item.strip()) for item in plain[1].split(",")]
+        return jsontext.loads(folded)
     if first == "'":
         return _yaml_quoted(_fold([head, *more]))
     if first == '"':

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from mcp_notebook.results.bounds import check_time
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
@@ -60,6 +61,7 @@ class _TableParser(HTMLParser):
         self.hanging: dict[int, tuple[int, _Cell]] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        check_time()
         if tag == "table":
             self.depth += 1
             if self.depth == 1:

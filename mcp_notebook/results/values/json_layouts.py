@@ -209,6 +209,9 @@ def read_named_lists(value: dict[str, Any], path: str) -> Raw | None:
     if len(lists) < 2 or not all(holds_only(items, dict) for items in lists):
         return None
 
+    # rows under a name for them are not one with the remarks beside them
+    if any(str(key).lower() in _NAMES_OF_ROWS for key in value):
+        return None
     # two lists of several rows are rather two tables
     if len(lists) == 2 and any(len(items) > 1 for items in lists):
         return None

@@ -108,7 +108,9 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
     place = _Place(selected=tuple(selected))
     match value:
         case [{} | [*_] as first, *_] if len(first) > MAX_COLUMNS:
-            return f"{len(first):,} columns are more than the limit of {MAX_COLUMNS:,}"
+            return _refuse_columns(len(first))
+        case dict() if _is_too_wide(value):
+            return _refuse_columns(len(value))
         case list() | tuple():
             found = _tables_of_list(value, place)
         case dict():
@@ -120,6 +122,16 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
             found = []
 
     return tuple(found) or "no list of records, rows or columns in it"
+
+
+def _is_too_wide(value: dict[str, Any]) -> bool:
+    """Whether an object is one row of more columns than a table may have."""
+    many = len(value) > MAX_COLUMNS
+    return many and _CONTAINERS.isdisjoint(map(type, value.values()))
+
+
+def _refuse_columns(count: int) -> str:
+    return f"{count:,} columns are more than the limit of {MAX_COLUMNS:,}"
 
 
 def _declare_ids(raw: Raw) -> Raw:

@@ -31,7 +31,7 @@ from mcp_notebook.results.values.fast_json import SMALL, read_floats
 _RECORDS = re.compile(r"(?:^|(?<=[\s:=>(,]))\[\s*(?=[{(\[])")
 _BLANKS = re.compile(r"\s{0,255}")
 _BLANKS_BEFORE_END = 4096
-_TRIES = 6
+_TRIES, _BRACKETS_TRIED = 6, 64
 _SHARE = 0.8  # of the text: what is smaller is not worth a second way
 _DECODER = json.JSONDecoder()
 
@@ -95,10 +95,10 @@ def _cut_list(text: str, opening: int, first: int) -> Cut | None:
     if sample is None or not _is_worth_it(sample, len(text) - opening):
         return None
 
-    if text[first] == "{":
-        read_json = fast_json.read_table
-    else:
-        read_json = read_rows
+    is_object = text[first] == "{"
+    read_json = fast_json.read_table if is_object else read_rows
+    # names in JSON's quotes are no Python's
+    may_be_python = not (is_object and sample.is_json and sample.first)
 
     # From the last on: behind the list there may be other lists, or a sentence.
     for end in _possible_ends(text):
@@ -107,7 +107,7 @@ def _cut_list(text: str, opening: int, first: int) -> Cut | None:
 
         body = text[opening:end]
         table = read_json(body)
-        if table is None:
+        if table is None and may_be_python:
             table = fast_literal.read_table(body)
 
         if table is not None:
@@ -132,7 +132,12 @@ def _possible_ends(text: str) -> list[int]:
     """Places after a closing bracket that may end the list, the last first."""
     ends: list[int] = []
     at = len(text)
-    while len(ends) < _TRIES and (at := text.rfind("]", 0, at)) > 0:
+    least = int(at * _SHARE)  # a list that ends before is too short
+    for _ in range(_BRACKETS_TRIED):
+        at = text.rfind("]", least, at)
+        if at < 0 or len(ends) == _TRIES:
+            break
+
         before = text[max(0, at - _BLANKS_BEFORE_END) : at].rstrip()
         if before.endswith(("}", ")", "]")):
             ends.append(at + 1)

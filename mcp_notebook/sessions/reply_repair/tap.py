@@ -454,7 +454,7 @@ class Tap:
         return self._end_calls(
             named,
             f"sent a reply of more than {self.cap / 1e6:.0f} MB, which was refused; "
-            "ask for fewer rows or columns",
+            "ask for fewer rows or columns, or raise MCPNotebook.max_reply and connect again",
         )
 
     def _end_calls(self, named: list[int | str], sentence: str) -> list[SessionMessage]:
