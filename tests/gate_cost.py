@@ -49,10 +49,14 @@ def _measure(work: Callable[[], Any]) -> float:
 
 
 class Meter:
-    """The CPU that wrapped functions take; a call inside another counts once."""
+    """The CPU that wrapped functions take; a call inside another counts once.
+
+    `calls`: how many were measured. Reading the clock is a system call, which takes
+    longer than the search of a short text: `cost_of_measuring` tells how long.
+    """
 
     def __init__(self) -> None:
-        self.seconds, self._depth = 0.0, 0
+        self.seconds, self._depth, self.calls = 0.0, 0, 0
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def measured(*args: Any, **named: Any) -> Any:
@@ -63,13 +67,25 @@ class Meter:
             finally:
                 self._depth -= 1
                 if not self._depth:
+                    self.calls += 1
                     self.seconds += time.thread_time() - started
 
         return measured
 
 
+def cost_of_measuring() -> float:
+    """Seconds that a meter sees where nothing is done."""
+    meter = Meter()
+    nothing = meter.wrap(lambda: None)
+    for _ in range(1_000):
+        nothing()
+
+    return meter.seconds / meter.calls
+
+
 def cost_of_turns() -> float:
-    """Percent of the CPU of a cell's turns."""
+    """Percent of the CPU of a cell's turns, without what measuring takes."""
+    empty = cost_of_measuring()
     shares = []
     replies: list[Any] = []
     with (
@@ -101,7 +117,8 @@ def cost_of_turns() -> float:
                 run = CellRun(state, asked, conversation=Conversation(), shown="none")
                 run.start()
                 run.run_blocking()
-                shares.append(100 * meter.seconds / (time.process_time() - started))
+                whole = time.process_time() - started
+                shares.append(100 * (meter.seconds - empty * meter.calls) / whole)
     return statistics.median(shares[2:])
 
 
