@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from mcp_notebook.agent.toolset import ASK_NAME
 from tests.browser.lab import Lab, NotebookPage, lab_with_model, write_notebook
 from tests.fake_messages import Reply, text, use
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CURIOUS = Path(__file__).parents[1] / "servers" / "curious.py"
+WHICH_YEAR = {
+    "question": "Which year do you mean?",
+    "options": ["2025", "2026"],
+}
+CODE = "total = sum([1, 2, 3])\ntotal"
 CONNECT = f"%load_ext mcp_notebook\n%mcp_connect curious --legacy --allow '*' {sys.executable} {CURIOUS}"
 
 
@@ -34,6 +40,10 @@ def lab(
             block.get("type") == "tool_result" for block in last
         ):
             return Reply([text("That is settled.")])
+        if "year" in json.dumps(last):
+            return Reply([use(ASK_NAME, WHICH_YEAR)])
+        if "code" in json.dumps(last):
+            return Reply([text(f"This adds them up:\n\n```python\n{CODE}\n```\n")])
         return Reply(
             [use(f"curious__{'login' if 'login' in json.dumps(last) else 'order'}")]
         )
@@ -87,6 +97,48 @@ def test_a_form_is_filled_in_while_the_call_runs(lab: Lab, pictures: Path) -> No
         "{'name': 'Ada Lovelace-Secret', 'pieces': 1, 'size': 'm', 'extras': ['milk']"
         in json.dumps(answer)
     )
+
+
+def test_a_choice_of_the_person_is_a_form_in_the_cell(lab: Lab, pictures: Path) -> None:
+    write_notebook(
+        lab.folder / "year.ipynb",
+        ["%load_ext mcp_notebook", "%%claude\nRevenue of the year."],
+    )
+    with lab.open("year.ipynb") as page:
+        page.run(0, timeout=90)
+        page.start(1)
+        form = page.output(1).locator(".ask-card")
+        expect(form).to_contain_text("Which year do you mean?", timeout=60_000)
+        page.screenshot(pictures / f"claude-asks-person-{lab.theme}.png", cell=1)
+        form.get_by_label("Your choice").select_option("2026")
+        form.get_by_role("button", name="Answer").click()
+        page.wait(1)
+        expect(page.output(1)).to_contain_text("That is settled.")
+        expect(form).to_have_count(0)
+        page.screenshot(pictures / f"claude-asked-person-{lab.theme}.png", cell=1)
+        assert page.errors == []
+        saved = json.dumps(page.save())
+        assert "Claude asks you" in saved
+        assert "widget-view" not in saved
+
+
+def test_the_code_of_an_answer_stands_in_a_cell_below_and_has_not_run(
+    lab: Lab, pictures: Path
+) -> None:
+    write_notebook(
+        lab.folder / "code.ipynb",
+        ["%load_ext mcp_notebook", "%%claude --code\nWrite code that adds up."],
+    )
+    with lab.open("code.ipynb") as page:
+        page.run(0, timeout=90)
+        page.run(1)
+        below = page.page.locator(".jp-Notebook .jp-Cell").nth(2)
+        expect(below).to_contain_text("total = sum([1, 2, 3])")
+        expect(below.locator(".jp-OutputArea-output")).to_have_count(0)
+        page.screenshot(pictures / f"claude-code-{lab.theme}.png")
+        page.run(2)
+        expect(page.output(2)).to_contain_text("6")
+        assert page.errors == []
 
 
 def test_a_form_for_a_secret_says_so_and_keeps_nothing(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import mcp.client.stdio
@@ -250,7 +251,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     sessions = Sessions()
     with pytest.raises(SessionError, match="connect one with %mcp_connect shop"):
         sessions.get("shop")
-    sessions._sessions["shop"] = None  # type: ignore[assignment]
+    sessions._sessions["shop"] = SimpleNamespace(spec=None)  # type: ignore[assignment]
     with pytest.raises(SessionError, match=r"did you mean 'shop'\? Connected: shop"):
         sessions.get("shpo")
 
