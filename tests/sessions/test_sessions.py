@@ -254,6 +254,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     sessions._sessions["shop"] = SimpleNamespace(spec=None)  # type: ignore[assignment]
     with pytest.raises(SessionError, match=r"did you mean 'shop'\? Connected: shop"):
         sessions.get("shpo")
+    sessions._sessions.clear()  # nothing to end with the process
 
 
 async def test_a_bad_name_or_command_is_refused_before_anything_starts(
