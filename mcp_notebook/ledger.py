@@ -214,7 +214,10 @@ class Ledger:
         try:
             # for this user's eyes only, from the first byte on
             handle = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(handle, "a", encoding="utf-8") as file:
+            # half a character of a server is written as JSON escapes it
+            with os.fdopen(
+                handle, "a", encoding="utf-8", errors="backslashreplace"
+            ) as file:
                 file.write(line + "\n")
         except OSError as error:
             logger.warning("the log %s cannot be written: %s", self.file, error)

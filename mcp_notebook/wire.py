@@ -71,7 +71,9 @@ def block_events(index: int, block: Json) -> Iterator[Json]:
 
 def encode(event: Json) -> bytes:
     """An event as server-sent bytes."""
-    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode(
+        errors="backslashreplace"
+    )
 
 
 def decode(stream: bytes) -> Iterator[Json]:

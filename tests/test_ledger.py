@@ -124,3 +124,12 @@ def test_the_log_on_disk_has_a_line_a_record_and_no_secrets(tmp_path):
     assert "hush" not in ledger.file.read_text()
     assert "sk-abc" not in ledger.file.read_text()
     assert stat.S_IMODE(ledger.file.stat().st_mode) == 0o600
+
+
+def test_half_a_character_is_written_as_json_escapes_it(tmp_path):
+    half = "caf\ud83d"
+    ledger = Ledger(file=tmp_path / "log.jsonl")
+    ledger.record(ToolCall("c1", "s", half, {"note": half}), cell="a")
+    ledger.record(ToolResult("c1", "error", half, 0.0), cell="a")
+    (line,) = ledger.file.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["tool"] == half

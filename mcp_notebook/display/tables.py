@@ -167,7 +167,7 @@ def _row_texts(head: pa.Table) -> Rows:
 
 def _size(rows: Rows, names: list[str]) -> int:
     # json escapes make a text longer than its characters, so the text itself is measured.
-    return len(json.dumps([rows, names], ensure_ascii=False).encode())
+    return len(json.dumps([rows, names], ensure_ascii=False).encode("utf-8", "replace"))
 
 
 # ---- a page of a whole table: sorted, filtered, ten rows at a time

@@ -441,4 +441,6 @@ def _bound_text(text: str) -> str:
 
 
 def _fits(shown: list[dict[str, Any]], limit: int) -> bool:
-    return len(json.dumps(shown, ensure_ascii=False).encode()) <= limit
+    return (
+        len(json.dumps(shown, ensure_ascii=False).encode("utf-8", "replace")) <= limit
+    )
