@@ -176,6 +176,101 @@ RULES: list[tuple[str, dict[str, Any], str]] = [
     ("q(url='https://a.example/*')", {"url": "https://a.example\\.evil/x"}, "ask"),
     ("q(path='/data/*')", {"path": "/data/a.csv"}, "allow"),
     ("q(path='/data/*')", {"path": "/data/../etc/passwd"}, "ask"),
+    ("q(path='/data/*')", {"path": "/data/%2e%2e/etc/passwd"}, "ask"),
+    ("q(path='/data/*')", {"path": "/data\\..\\..\\etc"}, "ask"),
+    ("q(path='/data/*')", {"path": "/data/a\0/../../etc"}, "ask"),
+    ("q(path='/data/*')", {"path": "/data/" + "a/" * 50_000 + "../" * 50_002}, "ask"),
+    ("q(path='data/*')", {"path": "data/a.csv"}, "allow"),
+    ("q(path='data/*')", {"path": "data/../../etc/passwd"}, "ask"),
+    ("q(path='data/*')", {"path": "data\\..\\..\\etc"}, "ask"),
+    ("q(name='*.csv')", {"name": "a.csv"}, "allow"),
+    ("q(paths~'^/data/')", {"paths": ["/data/a", "/etc/passwd"]}, "ask"),
+    ("q(paths~'/data/')", {"paths": ["/data/a", "/data/b"]}, "allow"),
+    ("q(paths~'/data/')", {"paths": ["/data/a", "/data/../etc"]}, "ask"),
+    ("q(paths~'/data/')", {"paths": {"a": "/data/a", "b": ["/etc"]}}, "ask"),
+    ("q(url~'^https://a.example/')", {"url": "https://a.example/x"}, "allow"),
+    ("q(url~'a.example')", {"url": "https://a.example/x"}, "allow"),
+    ("q(url~'://a.example')", {"url": "https://u@evil/://a.example"}, "ask"),
+    ("q(url~'://a.example')", {"url": "https://a.example\\@evil/"}, "ask"),
+    ("q(sql~'orders')", {"sql": "select 1 from orders"}, "allow"),
+    ("q(sql~'orders')", {"sql": "drop table users /* orders */"}, "ask"),
+    ("q(sql~'orders')", {"sql": "drop table users -- orders"}, "ask"),
+    ("q(code~'^select')", {"code": "select 1; drop table orders"}, "ask"),
+    ("q(raw_sql~'^sel')", {"raw_sql": "select 1; drop table orders"}, "ask"),
+    ("q(sql!~'drop')", {"sql": "update t set a = 1"}, "allow"),
+    ("q(sql!~'drop')", {"sql": "DROP TABLE t"}, "ask"),
+    ("q(path!='/etc/*')", {"path": "/home/../etc/passwd"}, "ask"),
+    ("q(path!='/etc/*')", {"path": "/home/a"}, "allow"),
+    ("q(url!='https://evil.example/*')", {"url": "HTTPS://u@EVIL.example./x"}, "ask"),
+    ("q(url!='https://evil.example/*')", {"url": "https://good.example/x"}, "allow"),
+]
+# What a rule speaks of that denies: all that somebody may take an argument for.
+DENIED: list[tuple[str, dict[str, Any]]] = [
+    *(
+        ("q(url='https://evil.example/*')", {"url": url})
+        for url in (
+            "https://evil.example/",
+            "https://evil.example",
+            "HTTPS://EVIL.EXAMPLE/x",
+            "https://evil.example./x",
+            "https://evil.example:443/x",
+            "https://user:word@evil.example/x",
+            " https://evil.example/x",
+            "https://evil.example\\x",
+            "https:\\\\evil.example\\x",
+            "https:/evil.example/x",
+            "https:evil.example/x",
+            "https:///evil.example/x",
+            "https://evil.ex\tample/x",
+            "https://ｅvil.example/x",
+            "https://evil%2eexample/x",
+            "https://evil.example?x",
+            ["https://good.example/", "https://evil.example/x"],
+        )
+    ),
+    *(
+        ("q(path='/etc/*')", {"path": path})
+        for path in (
+            "/etc/passwd",
+            "//etc/passwd",
+            "/ETC/passwd",
+            "/tmp/../etc/passwd",
+            "/tmp/%2e%2e/etc/passwd",
+            "/./etc/passwd",
+            "/etc/../etc/passwd",
+            "file:///etc/passwd",
+            "\\etc\\passwd",
+            ["/home", "/etc/passwd"],
+            {"a": {"b": "/etc/passwd"}},
+        )
+    ),
+    *(
+        ("q(sql~'^drop')", {"sql": sql})
+        for sql in (
+            "drop table t",
+            " DROP table t",
+            "/* x */ drop table t",
+            "-- x\ndrop table t",
+            "select 1; drop table t",
+            "select 1;/**/drop/**/table t",
+            ["select 1", "drop table t"],
+        )
+    ),
+    ("q(sql~'drop table')", {"sql": "drop\n/* x */ table t"}),
+    ("q(sql!~'^select')", {"sql": "select 1; drop table t"}),
+    ("q(sql!~'^select')", {"sql": "update t set a = 1"}),
+    ("q(url!='https://good.example/*')", {"url": "https://good.example@evil/"}),
+    ("q(url!='https://good.example/*')", {"url": "https://good.example:99/"}),
+    ("q(path!='/data/*')", {"path": "/data/../etc"}),
+]
+SPARED: list[tuple[str, dict[str, Any]]] = [
+    ("q(url='https://evil.example/*')", {"url": "https://good.example/evil"}),
+    ("q(url!='https://good.example/*')", {"url": "https://good.example/x"}),
+    ("q(url!='https://good.example/*')", {"url": "https://GOOD.example/x"}),
+    ("q(path='/etc/*')", {"path": "/data/etc/passwd"}),
+    ("q(path!='/data/*')", {"path": "/data/a.csv"}),
+    ("q(sql~'^drop')", {"sql": "select dropped from t"}),
+    ("q(sql!~'^select')", {"sql": "select a/b from t where x like '%drop%'"}),
 ]
 
 
@@ -185,6 +280,36 @@ def test_a_rule_on_arguments_means_what_it_says(
 ) -> None:
     call = CallRequest("s", "q", arguments)
     assert decide(call, Rules(allow=(rule,)), Grants()).action == expected
+
+
+@pytest.mark.parametrize(("rule", "arguments"), DENIED)
+def test_a_rule_that_denies_or_asks_speaks_of_every_reading(
+    rule: str, arguments: dict[str, Any]
+) -> None:
+    call = CallRequest("s", "q", arguments)
+    assert decide(call, Rules(deny=(rule,), allow=("*",)), Grants()).action == "deny"
+    assert decide(call, Rules(ask=(rule,), allow=("*",)), Grants()).action == "ask"
+
+
+@pytest.mark.parametrize(("rule", "arguments"), SPARED)
+def test_a_rule_that_denies_speaks_of_nothing_else(
+    rule: str, arguments: dict[str, Any]
+) -> None:
+    call = CallRequest("s", "q", arguments)
+    assert decide(call, Rules(deny=(rule,), allow=("*",)), Grants()).action == "allow"
+
+
+def test_a_path_is_judged_by_where_its_links_lead(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "inside" / "way").symlink_to(tmp_path / "outside")
+    (tmp_path / "inside" / "a.csv").touch()
+    rule = f"q(path='{tmp_path}/inside/*')"
+    for path, allowed in (("inside/a.csv", "allow"), ("inside/way/a", "ask")):
+        call = CallRequest("s", "q", {"path": f"{tmp_path}/{path}"})
+        assert decide(call, Rules(allow=(rule,)), Grants()).action == allowed
+    denied = Rules(deny=(f"q(path='{tmp_path}/outside/*')",), allow=("*",))
+    assert decide(call, denied, Grants()).action == "deny"
 
 
 def test_what_one_kernel_takes_back_is_taken_back_in_all(tmp_path: Path) -> None:
