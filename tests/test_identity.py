@@ -23,6 +23,7 @@ from mcp_notebook.config import (
 from mcp_notebook.config.userfiles import UserFile
 from mcp_notebook.notebook.opening import is_bundled, is_trusted
 from mcp_notebook.policy import CallRequest, Grants, Rules, decide, grant
+from mcp_notebook.policy.grants import MOST_TOMBSTONES
 from mcp_notebook.sharing.fetch import Page, frame_page
 
 
@@ -327,6 +328,75 @@ def test_what_one_kernel_takes_back_is_taken_back_in_all(tmp_path: Path) -> None
     held["allowed"] += json.loads(old)["allowed"]
     path.write_text(json.dumps(held))
     assert [grant.tool for grant in Grants(path)] == ["b"]
+
+
+def test_what_is_taken_back_while_a_kernel_cannot_write_stays_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel on a full disk holds its own change, and no copy of all that there was."""
+    path = tmp_path / "approvals.json"
+    first, second = Grants(path), Grants(path)
+    first.add(grant("s", "spec", "a", "f", {}))
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _refuse)
+        first.add(grant("s", "spec", "b", "f", {}))
+
+    second.forget("s", "a")
+    assert not first.holds("spec", "a", "f")
+    assert first.holds("spec", "b", "f")
+    first.add(grant("s", "spec", "c", "f", {}))
+    assert sorted(grant.tool for grant in Grants(path)) == ["b", "c"]
+    # and what it takes back itself is taken back once there is room
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _refuse)
+        first.forget("s", "b")
+        assert not first.holds("spec", "b", "f")
+    first.add(grant("s", "spec", "d", "f", {}))
+    assert sorted(grant.tool for grant in Grants(path)) == ["c", "d"]
+
+
+def _refuse(_: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_what_is_taken_back_again_is_the_youngest_note(tmp_path: Path) -> None:
+    path = tmp_path / "approvals.json"
+    grants = Grants(path)
+    grants.add(grant("s", "spec", "a", "f", {}))
+    grants.forget("s", "a")
+    many = [grant("t", "spec", f"t{at}", "f", {}) for at in range(MOST_TOMBSTONES)]
+    grants.add(*many, grant("s", "spec", "a", "f", {}))
+    old = json.loads(path.read_text())["allowed"][-1]
+    grants.forget("t")
+    grants.forget("s")
+    held = json.loads(path.read_text())
+    path.write_text(json.dumps({**held, "allowed": [old]}))
+    assert list(Grants(path)) == []
+
+
+ODD_FILES: list[Any] = [
+    {"allowed": 5},
+    {"allowed": {"a": 1}},
+    {"allowed": [1, None, [], "x", {"server": []}]},
+    {"allowed": [], "removed": [1]},
+    {"allowed": [{"server": "s", "spec": [], "tool": "a", "fingerprint": "f"}]},
+    {"allowed": [{"server": "s", "spec": "spec", "tool": {}, "fingerprint": "f"}]},
+]
+
+
+@pytest.mark.parametrize("held", [*ODD_FILES, "[" * 100_000])
+def test_an_odd_file_allows_nothing_and_stops_nothing(
+    tmp_path: Path, held: Any
+) -> None:
+    path = tmp_path / "approvals.json"
+    path.write_text(held if isinstance(held, str) else json.dumps(held))
+    grants = Grants(path)
+    assert not grants.holds("spec", "a", "f")
+    assert grants.history("spec", "a", "f", {})
+    grants.add(grant("s", "spec", "a", "f", {}))
+    assert grants.holds("spec", "a", "f")
+    assert grants.forget("s") == 1
+    assert not grants.holds("spec", "a", "f")
 
 
 @pytest.mark.parametrize("content", ["{broken", '{"version": 99, "allowed": []}', "[]"])
