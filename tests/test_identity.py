@@ -2,13 +2,17 @@
 none for the other.
 """
 
+import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,11 +24,23 @@ from mcp_notebook.config import (
     resolve_command,
     spec_fingerprint,
 )
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.config.userfiles import UserFile
 from mcp_notebook.notebook.opening import is_bundled, is_trusted
 from mcp_notebook.policy import CallRequest, Grants, Rules, decide, grant
 from mcp_notebook.policy.grants import MOST_TOMBSTONES
+from mcp_notebook.results import bounds, resources
+from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.fetch import Page, frame_page
+from mcp_notebook.sharing.query import SqlRunner
+from tests.results.test_bombs import (
+    HEADER,
+    WORKBOOK,
+    read_blob,
+    write_arrow,
+    write_cell,
+    write_workbook,
+)
 
 
 def _program(folder: Path) -> StdioServer:
@@ -445,3 +461,78 @@ def test_no_page_ends_its_own_frame(text: str, more: str) -> None:
     once = frame_page(Page("https://x/", 200, "text/plain", text))
     forged = frame_page(Page("https://x/", 200, "text/plain", once + more))
     assert forged.count(forged.splitlines()[-1]) == 1
+
+
+# ---- what stands beside the notebook is no part of ours
+
+# each says who ran it; so does a line of a `.pth`, and the two that Python looks for
+PLANTED = 'import os; open({log!r}, "a").write(f"{{os.getpid()}} {name}\\n")\n'
+OTHERS = (
+    *("mcp_notebook", "mcp", "pandas", "numpy", "pyarrow", "duckdb", "sqlglot"),
+    *("python_calamine", "anyio", "pydantic", "httpx2", "workbook_process"),
+    *("sitecustomize", "usercustomize", "conftest", "site", "__main__"),
+)
+
+
+def plant_modules(folder: Path, log: Path) -> None:
+    # without what Python itself begins with, so that the control ends well
+    first = ("__future__", "encodings", "codecs", "io", "abc", "os", "stat")
+    more = ("_collections_abc", "posixpath", "genericpath", "_sitebuiltins", "site")
+    names = {*sys.stdlib_module_names, *OTHERS} - {*first, *more}
+    for name in names:
+        text = PLANTED.format(log=str(log), name=name)
+        (folder / f"{name}.py").write_text(text)
+    (folder / "x.pth").write_text(PLANTED.format(log=str(log), name="x.pth"))
+    (folder / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
+    (folder / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "x"\n')
+
+
+async def start_all(book: bytes, arrow: bytes) -> list[int]:
+    """Every process of ours once, and how many rows each gave."""
+    resources._OPENERS.close()
+    runner = SqlRunner()
+    answer = await runner.query(Catalog(dict), "select 1 as one")
+    await runner.close()
+    read = [*read_blob(book, WORKBOOK).tables, *read_blob(arrow).tables]
+    resources._OPENERS.close()
+    return [answer.data.num_rows, *(table.data.num_rows for table in read)]
+
+
+@pytest.mark.slow
+async def test_no_module_beside_the_notebook_runs_in_a_process_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where an editor or PYTHONPATH put the notebook's folder first on the path."""
+    folder, log = tmp_path / "beside", tmp_path / "ran.txt"
+    folder.mkdir()
+    log.touch()
+    book = write_workbook(HEADER + write_cell(2, "A"))
+    arrow = write_arrow(pa.table({"a": [1]}), None, is_file=True)
+    monkeypatch.setattr(bounds, "SMALL_BYTES", -1)
+    await start_all(book, arrow)  # what this process loads, it loads before
+    plant_modules(folder, log)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    assert await start_all(book, arrow) == [1, 1, 1]
+    server = [
+        sys.executable,
+        *OWN_START,
+        "serve",
+        "database",
+        "--url",
+        "duckdb:///x.db",
+    ]
+    duckdb.connect("x.db").close()
+    done = await asyncio.to_thread(
+        subprocess.run, server, input=b"", capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    ran = log.read_text().splitlines()
+    assert [line for line in ran if not line.startswith(f"{os.getpid()} ")] == []
+    # the control: a Python that is not isolated runs them
+    open_python = [sys.executable, "-c", "import random, mcp_notebook"]
+    await asyncio.to_thread(subprocess.run, open_python, check=False)
+    ran = log.read_text()
+    assert " random" in ran
+    assert " mcp_notebook" in ran
