@@ -189,7 +189,7 @@ def package_folders() -> list[str]:
     loaded = [
         sys.modules.get(name) for name in ("pyarrow", "numpy", "duckdb", "sqlglot")
     ]
-    files = [getattr(module, "__file__", None) for module in loaded]
+    files = [getattr(module, "__file__", None) for module in modules]
     others = {str(Path(file).parents[1]) for file in files if file}
     return [
         folder

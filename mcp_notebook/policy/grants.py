@@ -149,8 +149,8 @@ def _grants_in(held: Mapping[str, Any]) -> dict[tuple[str, str], Grant]:
     """The grants of a file; entries that are none allow nothing."""
     found = {}
     removed = _removed_in(held)
-    allowed = held.get("allowed")
-    for entry in allowed if isinstance(allowed, list) else ():
+    entries = held.get("allowed")
+    for entry in entries if isinstance(entries, list) else ():
         grant = _read_grant(entry)
         if grant is None:
             logger.warning("an entry of the allowed tools cannot be read")
