@@ -47,12 +47,12 @@ def main() -> None:
         cells, size, length = HEAD.unpack(head)
         data = sys.stdin.buffer.read(length)
         _limit_time(limits)
-        answer = marshal.dumps(_open(calamine, data, cells, size))
+        answer = marshal.dumps(_open_book(calamine, data, cells, size))
         sys.stdout.buffer.write(LENGTH.pack(len(answer)) + answer)
         sys.stdout.buffer.flush()
 
 
-def _open(calamine: Any, data: bytes, cells: int, size: int) -> dict[str, Any]:
+def _open_book(calamine: Any, data: bytes, cells: int, size: int) -> dict[str, Any]:
     try:
         return {"sheets": _read_sheets(calamine, data, cells, size)}
     except OverflowError as error:
