@@ -34,6 +34,7 @@ from mcp_notebook.events import (
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.ledger import agent_span
 from mcp_notebook.naming import ASK, OWN_SERVER, PART
+from mcp_notebook.notebook import stale
 from mcp_notebook.notebook.asker import (
     CallApprovals,
     buttons_work,
@@ -42,7 +43,7 @@ from mcp_notebook.notebook.asker import (
 )
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.options import AskOptions, split_names
-from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook.state import Notebook, execution_id
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
 
@@ -103,7 +104,8 @@ class CellRun:
     """One run from its start to its end. `seen` are its events so far, `value` that of
     `--as` without `--into`.
 
-    `owner`: the id of the notebook's cell whose turns these are.
+    `owner`: the id of the notebook's cell whose turns these are; `by_code`: it cannot be
+    asked again without that cell.
 
     `shown`: "all"; "state": only that it goes on, when it takes long; "none". Questions
     that a person must answer are shown in any case.
@@ -117,6 +119,8 @@ class CellRun:
         conversation: Conversation | None = None,
         shown: Shown = "all",
         owner: str = "",
+        by_code: bool = False,
+        execution: str = "",
     ) -> None:
         self._notebook, self._shown = notebook, shown
         self._options = options.settle(notebook.settings)
@@ -124,7 +128,9 @@ class CellRun:
         self._conversation = (
             notebook.conversation if conversation is None else conversation
         )
-        self._owner, self._asked = owner, options
+        self._owner, self._asked = owner, None if by_code else options
+        self._execution = execution or execution_id(notebook.shell)
+        self._named: tuple[str, ...] = ()  # the tables that the question names
         # the same when the notebook runs again, for it is in what the log shows
         said = f"{next(notebook.numbers)} {options.prompt}".encode("utf-8", "replace")
         self._cell = hashlib.sha256(said).hexdigest()[:8]
@@ -249,18 +255,36 @@ class CellRun:
             return
 
         # A cell that runs again replaces its own turns, as its output is replaced.
-        conversation.begin_cell(self._owner)
-        await self._tell_events()
-        words = self._notebook.questions[self._cell]
-        stale = conversation.end_cell(self._owner, words, self._asked)
-        if stale:
-            said = "; ".join(conversation.runs[name].question for name in stale)
+        before = conversation.begin_cell(
+            self._owner, execution=self._execution, new=self._options.new
+        )
+        began = conversation.snapshot()
+        try:
+            await self._tell_events()
+        except BaseException:
+            # what came is the cell's; where nothing did, the next one goes on from before
+            if conversation.messages == began:
+                conversation.restore(before)
+            else:
+                self._end_cell()
+
+            raise
+
+        after = self._end_cell()
+        if after:
+            said = "; ".join(conversation.runs[name].question for name in after)
             self._calls.tell(
                 Note(
                     f"Stale now, for they went on from an older run of this cell: {said}. "
                     "%claude_rerun asks them again."
                 )
             )
+
+    def _end_cell(self) -> list[str]:
+        words = self._notebook.questions[self._cell]
+        return self._conversation.end_cell(
+            self._owner, words, self._asked, execution=self._execution
+        )
 
     async def _tell_events(self) -> None:
         self._calls.tell(Working("starting"))
@@ -276,10 +300,13 @@ class CellRun:
             async for event in events:
                 self._calls.tell(event)
 
-    def _make_caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
+    def _make_caller(
+        self, toolset: Any, rules: Any, budget: Budget, named: tuple[str, ...]
+    ) -> Any:
         # loads pyarrow, wanted at the first question
         from mcp_notebook.agent.caller import Caller
 
+        self._named = named
         clock = self._approvals.clock
         before = clock.seconds()
         budget.waited = lambda: clock.seconds() - before
@@ -384,8 +411,26 @@ class CellRun:
         for call_id in self._tables:  # an interrupted call has no end that is told
             self._notebook.release_name(call_id)
 
+        self._mark_tables()
         self._notebook.ledger.close(self._cell)
         self._view.close()
+
+    def _mark_tables(self) -> None:
+        """Know the tables as they are now that the cell has its names, and say which
+        cells before rest on tables that have changed.
+        """
+        if not self._owner or self._options.dry_run:
+            return
+
+        run = self._conversation.runs.get(self._owner)
+        if run is not None and run.execution == self._execution:
+            names = (*self._named, *self.tables, *split_names(self._options.into))
+            marks = stale.mark_tables(self._notebook, self._cell, names)
+            run.tables = {**run.tables, **marks}
+
+        line = stale.tell_changed(self._notebook, self._conversation)
+        if line:
+            self._show(Note(line))
 
     def _bind_value(self, stop: Stop) -> None:
         """Give the cell's value or last table its name."""

@@ -87,7 +87,7 @@ async def events_of(
         for note in length_notes(notebook, conversation, composed.request.backend):
             yield note
 
-        caller = caller_of(composed.toolset, rules, composed.budget)
+        caller = caller_of(composed.toolset, rules, composed.budget, composed.tables)
         caller.person = person
         caller.split = partial(_split_parts, notebook, composed.toolset)
         stream = run(
@@ -144,6 +144,7 @@ class Composed:
     budget: Budget
     added: str = ""  # what the person adds to the rules, as it is sent
     notes: tuple[Note, ...] = ()  # what the person is told before anything is sent
+    tables: tuple[str, ...] = ()  # those that the question names
 
 
 async def compose(
@@ -198,7 +199,8 @@ async def compose(
     said = ", ".join(one.said for one in attached)
     notes += [Note(f"sent: {said}")] if said else []
     notes += [Note(words) for words in unknown]
-    return Composed(request, prompt, toolset, budget, added=added, notes=tuple(notes))
+    tables = tuple(thing.written for thing in named if thing.kind == "table")
+    return Composed(request, prompt, toolset, budget, added, tuple(notes), tables)
 
 
 def read_instructions(setting: str) -> tuple[str, list[Note]]:
