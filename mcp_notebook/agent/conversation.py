@@ -400,7 +400,7 @@ def without_foreign(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     kept = []
     for message in messages:
-        blocks = [b for b in message["content"] if not _is_foreign(b)]
+        blocks = [_uncited(b) for b in message["content"] if not is_foreign(b)]
         kept.append(
             {**message, "content": blocks or [{"type": "text", "text": "(no answer)"}]}
         )
@@ -408,10 +408,18 @@ def without_foreign(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def _is_foreign(block: Block) -> bool:
-    return block["type"] in FOREIGN or (
-        block["type"].endswith("_tool_result") and block["type"] != "tool_result"
-    )
+def is_foreign(block: Block) -> bool:
+    """Whether only the service that wrote a block can read it."""
+    kind = block.get("type", "")
+    return kind in FOREIGN or (kind.endswith("_tool_result") and kind != "tool_result")
+
+
+def _uncited(block: Block) -> Block:
+    """A text without its citations: they point into what the other model was given."""
+    if block["type"] != "text" or "citations" not in block:
+        return block
+
+    return {name: value for name, value in block.items() if name != "citations"}
 
 
 def _is_long(block: Block, summaries: dict[str, str]) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ from mcp_notebook.agent.failures import (
 from mcp_notebook.agent.request import MOST_TAKEN_OUT, Recovery, Request, admit_reply
 from mcp_notebook.agent.sealing import seal_block
 from mcp_notebook.agent.toolset import choose_tools
+from mcp_notebook.agent.web import Footnotes, tell_block, web_refusal, web_tools
 from mcp_notebook.errors import (
     BackendError,
     BudgetError,
@@ -128,7 +129,12 @@ async def _turns(
         used=conversation.tool_names,
         asks=caller.person is not None,
     )
+    if request.web:
+        # in place: a search of ours holds this very list
+        tools += web_tools(cites=request.schema is None)
+
     budget = caller.budget
+    notes = Footnotes()
     limit = ""
     mended = False  # an answer of the wrong form is sent back once
     while True:
@@ -136,6 +142,7 @@ async def _turns(
             request.backend,
             lambda final=bool(limit): request.build(conversation, tools, final=final),
             caller.toolset.own_name,
+            notes if request.schema is None else None,
         )
         recovery = Recovery(conversation, tools, caller.toolset)
         taking = _take_turn(recovery, turn, budget, before)
@@ -165,6 +172,10 @@ async def _turns(
         if problem:
             mended = True
             conversation.ask([{"type": "text", "text": problem}])
+
+    sources = notes.list_sources()
+    if sources is not None:
+        yield sources
 
     yield _stop(limit, turn.stop_reason)
 
@@ -227,6 +238,10 @@ async def _stream_accepted(
 
             return
         except RequestRefused as error:
+            no_web = web_refusal(error.said, recovery.tools, turn.backend.label)
+            if no_web is not None:
+                raise no_web from None
+
             note = recovery.take_out(error.said)
             if not note or taken_out == MOST_TAKEN_OUT:
                 raise
@@ -403,6 +418,8 @@ def footer(backend: Backend, budget: Budget) -> Footer:
         dollars=spent.dollars,
         seconds=spent.seconds,
         kept_bytes=spent.kept_bytes,
+        web_searches=spent.web_searches,
+        web_pages=spent.web_pages,
     )
 
 
@@ -441,10 +458,12 @@ class ModelTurn:
         backend: Backend,
         build: Callable[[], dict[str, Any]],
         own_name: Callable[[str], str] = lambda name: name,
+        notes: Footnotes | None = None,
     ) -> None:
         self.backend = backend
         self._build = build
         self._own_name = own_name
+        self._notes = notes  # where what is cited is numbered; None: it is not shown
         self.blocks: list[dict[str, Any]] = []
         self.stop_reason = ""
         self.usage: Usage | None = None
@@ -525,6 +544,9 @@ class ModelTurn:
                     if block.type in _SILENT:
                         subject = self._own_name(getattr(block, "name", ""))
                         yield Working(_SILENT[block.type], subject)
+                elif event.type == "content_block_stop":
+                    for delta in self._end_block(event.content_block):
+                        yield delta
 
             message = stream.current_message_snapshot
             self._request_id = stream.request_id or ""
@@ -535,3 +557,22 @@ class ModelTurn:
             b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True)
             for b in message.content
         ]
+
+    def _end_block(self, block: Any) -> Iterator[StreamEvent]:
+        """What is told at the end of a block: its footnotes, what was looked up."""
+        if block.type not in ("text", "server_tool_use") and "tool_result" not in (
+            block.type
+        ):
+            return
+
+        plain = block.model_dump(mode="json")
+        note = tell_block(plain)
+        if note is not None and self.partial:
+            yield TextDelta("\n\n")  # what was said before is a paragraph of its own
+
+        if note is not None:
+            yield note
+
+        marks = self._notes.mark(plain) if self._notes is not None else ""
+        if marks:
+            yield TextDelta(marks)

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mcp_notebook import loop
+from mcp_notebook.display.html_parts import safe_markdown
 from mcp_notebook.display.outputs import LONG, PATIENCE, choose_mode
 from mcp_notebook.display.view import View
 from mcp_notebook.errors import Stopped
@@ -43,9 +44,10 @@ from mcp_notebook.notebook.asker import (
 )
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.options import AskOptions, split_names
-from mcp_notebook.notebook.state import Notebook, execution_id
+from mcp_notebook.notebook.state import Notebook, cell_id, execution_id
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
+from mcp_notebook.untrusted_text import visible
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
@@ -147,6 +149,7 @@ class CellRun:
         self._attended = is_attended(notebook.shell)
         self._view: Shows | None = None
         self._buttons = False
+        self._mode = ""  # how it is shown
         self._future: Future[None] | None = None
         # the composing module, once the run has loaded it with the model's SDK
         self._compose: Any = None
@@ -223,7 +226,9 @@ class CellRun:
         return self._future
 
     def _make_view(self, awaited: bool) -> Shows:
-        mode = choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        mode = self._mode = choose_mode(
+            self._notebook.settings.cards, self._notebook.shell
+        )
         self._buttons = (
             awaited and mode == "widget" and buttons_work(self._notebook.shell)
         )
@@ -414,6 +419,19 @@ class CellRun:
         self._mark_tables()
         self._notebook.ledger.close(self._cell)
         self._view.close()
+        self._offer_code()
+
+    def _offer_code(self) -> None:
+        """Let the page put a block of the answer's code into a cell, where it can."""
+        cell = cell_id(self._notebook.shell)
+        is_seen = self._shown == "all" and not self._options.dry_run
+        if self._mode != "widget" or not cell or not is_seen:
+            return
+
+        # loads ipywidgets, which a front end of widgets has by then
+        from mcp_notebook.display.widgets import offer_code
+
+        offer_code(cell, code_blocks(self._run.words))
 
     def _mark_tables(self) -> None:
         """Know the tables as they are now that the cell has its names, and say which
@@ -481,11 +499,31 @@ def code_in(answer: str) -> str:
 
     A block that begins with a cell magic takes a whole cell, so only that one is taken.
     """
+    kept = _python_blocks(answer)
+    magics = [block for block in kept if block.startswith("%%")]
+    return magics[0] if magics else "\n\n".join(kept)
+
+
+def code_blocks(answer: str) -> list[tuple[str, str]]:
+    """Each block of Python of an answer: its text on the page, and the code that a
+    person gets, in which nothing is hidden.
+    """
+    shown = _python_blocks(safe_markdown(answer))
+    blocks = _python_blocks(answer)
+    # what is shown may be no block any more: then it is not offered
+    if len(shown) != len(blocks):
+        return []
+
+    return [
+        (text.strip(), visible(code, lines=True))
+        for text, code in zip(shown, blocks, strict=True)
+    ]
+
+
+def _python_blocks(answer: str) -> list[str]:
     blocks = [
         found["code"].strip("\n")
         for found in _CODE_BLOCK.finditer(answer)
         if found["kind"].lower() in _PYTHON
     ]
-    kept = [block for block in blocks if block.strip()]
-    magics = [block for block in kept if block.startswith("%%")]
-    return magics[0] if magics else "\n\n".join(kept)
+    return [block for block in blocks if block.strip()]

@@ -34,6 +34,7 @@ from mcp_notebook.agent.request import (
 )
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import PersonQuestion, Toolset, choose_tools
+from mcp_notebook.agent.web import check_web, web_tools
 from mcp_notebook.display.questions import choice_question
 from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
 from mcp_notebook.events import Event, Note, Reply, Stop, TextDelta
@@ -157,6 +158,9 @@ async def compose(
     # before anything starts, for without one nothing needs to
     renamed = notebook.follow_rename()
     backend = _backend(notebook, options)
+    if options.web:
+        check_web(backend.kind, backend.label)
+
     rules, notes = read_instructions(notebook.settings.instructions)
     if renamed:
         notes.append(Note(renamed))
@@ -187,6 +191,7 @@ async def compose(
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
         veil=notebook.veil,
+        web=options.web,
     )
     toolset = Toolset.of(sessions)
     # what is masked is not told by another way either
@@ -459,6 +464,9 @@ async def dry_run_events(
         used=conversation.tool_names,
         asks=asks,
     )
+    if composed.request.web:
+        tools = [*tools, *web_tools(cites=composed.request.schema is None)]
+
     text = await describe_request(
         composed.request, conversation, composed.prompt, tools
     )
