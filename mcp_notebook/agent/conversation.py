@@ -400,7 +400,7 @@ def without_foreign(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     kept = []
     for message in messages:
-        blocks = [_uncited(b) for b in message["content"] if not is_foreign(b)]
+        blocks = [without_citations(b) for b in message["content"] if not is_foreign(b)]
         kept.append(
             {**message, "content": blocks or [{"type": "text", "text": "(no answer)"}]}
         )
@@ -414,9 +414,9 @@ def is_foreign(block: Block) -> bool:
     return kind in FOREIGN or (kind.endswith("_tool_result") and kind != "tool_result")
 
 
-def _uncited(block: Block) -> Block:
-    """A text without its citations: they point into what the other model was given."""
-    if block["type"] != "text" or "citations" not in block:
+def without_citations(block: Block) -> Block:
+    """A text, or a document that could be cited, without what only its service reads."""
+    if "citations" not in block:
         return block
 
     return {name: value for name, value in block.items() if name != "citations"}

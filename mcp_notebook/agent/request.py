@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 
 from mcp_notebook.agent.backends import Backend, estimate_dollars
-from mcp_notebook.agent.conversation import Block, Conversation, without_foreign
+from mcp_notebook.agent.conversation import (
+    Block,
+    Conversation,
+    without_citations,
+    without_foreign,
+)
 from mcp_notebook.agent.sealing import seal_request
 from mcp_notebook.agent.toolset import FORBIDDEN_IN_NAME, MAX_NAME, Toolset
-from mcp_notebook.agent.web import without_citations
 from mcp_notebook.secrets import hide
 from mcp_notebook.untrusted_text import sendable
 from mcp_notebook.veil import NO_VEIL, Veil

@@ -65,6 +65,11 @@ SUM_UP = (
     "The limit of this cell is reached ({limit}). Call no more tools; sum up what you "
     "found and what is open."
 )
+STOP_TRYING = (
+    "Stop here: {failed}. Call no more tools, and do not offer to try again. Answer what "
+    "the results so far answer; then say what could not be found, why the calls failed, "
+    "and what the person can do about it."
+)
 STOPS = {
     "max_tokens": (
         "The answer was cut at the reply's token limit; raise MCPNotebook.max_tokens."
@@ -156,7 +161,7 @@ async def _turns(
                 async for event in events:
                     yield event
 
-            limit = _begin_end(conversation, budget)
+            limit = _begin_end(conversation, budget, caller.failures.end_turn())
             continue
 
         conversation.answer_all(uses, NOT_RUN)
@@ -280,15 +285,17 @@ def _asks_for_calls(turn: ModelTurn) -> bool:
     return turn.stop_reason == "tool_use" and bool(tool_uses(turn.blocks))
 
 
-def _begin_end(conversation: Conversation, budget: Budget) -> str:
-    """The limit that is reached, if one is; Claude is told, and its next reply is the
-    last.
+def _begin_end(conversation: Conversation, budget: Budget, failed: str) -> str:
+    """The limit that is reached, or what failed alike too often; Claude is told, and
+    its next reply is the last.
     """
     limit = budget.limit_reached()
     if limit:
         conversation.ask([{"type": "text", "text": SUM_UP.format(limit=limit)}])
+    elif failed:
+        conversation.ask([{"type": "text", "text": STOP_TRYING.format(failed=failed)}])
 
-    return limit
+    return limit or failed
 
 
 def _problem(turn: ModelTurn, request: Request) -> str:
@@ -333,6 +340,7 @@ async def _call_all(
             result = await caller.perform(call, queue.put_nowait)
 
         results[call.id] = result
+        caller.failures.note(call, result)
         conversation.summaries[call.id] = summarize_result(
             call.server, call.tool, result
         )

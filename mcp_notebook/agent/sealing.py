@@ -17,7 +17,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.agent.conversation import Block, is_foreign
+from mcp_notebook.agent.conversation import (
+    Block,
+    is_foreign,
+    without_citations,
+)
 from mcp_notebook.events import ToolResult
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.secrets import (
@@ -202,20 +206,13 @@ def _open_blocks(message: dict[str, Any]) -> Any:
     if isinstance(blocks, str):
         return blocks
 
-    return [_without_citations(block) for block in blocks if not _is_untouched(block)]
+    return [without_citations(block) for block in blocks if not _is_untouched(block)]
 
 
 def _is_untouched(block: Block) -> bool:
     # a call of the service's own tools may repeat what the person wrote
     kind = block.get("type")
     return kind in UNTOUCHED or (kind != "server_tool_use" and is_foreign(block))
-
-
-def _without_citations(block: Block) -> Block:
-    if "citations" not in block:
-        return block
-
-    return {name: value for name, value in block.items() if name != "citations"}
 
 
 def _seal_words(block: Block, veil: Veil) -> Block:
@@ -234,7 +231,7 @@ def _seal_content(block: Block, veil: Veil) -> Block:
     if _is_untouched(block):
         return block
 
-    sealed = hide(_map_texts(_without_citations(block), veil.hide_values))
+    sealed = hide(_map_texts(without_citations(block), veil.hide_values))
     if "citations" in block:
         sealed = {**sealed, "citations": block["citations"]}
 

@@ -179,8 +179,3 @@ def _place_of(citation: Mapping[str, Any]) -> str:
 def _plain(text: str) -> str:
     """Words of others as markdown shows them, whatever signs are in them."""
     return _SIGNS.sub(r"\\\1", text)
-
-
-def without_citations(block: Block) -> Block:
-    """A text, or a document that could be cited, without what only its service reads."""
-    return {name: value for name, value in block.items() if name != "citations"}

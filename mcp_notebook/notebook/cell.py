@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import queue
 import re
 from concurrent.futures import Future
@@ -429,9 +430,8 @@ class CellRun:
             return
 
         # loads ipywidgets, which a front end of widgets has by then
-        from mcp_notebook.display.widgets import offer_code
-
-        offer_code(cell, code_blocks(self._run.words))
+        widgets = importlib.import_module("mcp_notebook.display.widgets")
+        widgets.offer_code(cell, code_blocks(self._run.words))
 
     def _mark_tables(self) -> None:
         """Know the tables as they are now that the cell has its names, and say which
