@@ -46,9 +46,7 @@ OFFERED = {
     # on the page a tag is no tag; the code is the model's own
     f"{FENCE}python\ns = '<b>'\n{FENCE}": [("s = '< b>'", "s = '<b>'")],
     # what turns the reading around is seen, and is what the cell gets
-    f"{FENCE}\na = 1 # \u202e x\n{FENCE}": [
-        ("a = 1 # \\u202e x", "a = 1 # \\u202e x")
-    ],
+    f"{FENCE}\na = 1 # \u202e x\n{FENCE}": [("a = 1 # \\u202e x", "a = 1 # \\u202e x")],
     "none": [],
 }
 
