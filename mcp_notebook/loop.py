@@ -186,7 +186,7 @@ def package_folders() -> list[str]:
     loaded from elsewhere counts, too.
     """
     own = str(Path(__file__).resolve().parents[1])
-    loaded = [
+    modules = [
         sys.modules.get(name) for name in ("pyarrow", "numpy", "duckdb", "sqlglot")
     ]
     files = [getattr(module, "__file__", None) for module in modules]
