@@ -519,7 +519,9 @@ def write_binary(row: int, column: int) -> bytes:
     """The same sheet as a binary workbook."""
     office = f"{NAMES}/officeDocument/2006/relationships"
     links = f'{XML}<Relationships xmlns="{NAMES}/package/2006/relationships">'
-    link = f'<Relationship Id="r1" Type="{office}/worksheet" Target="worksheets/s.bin"/>'
+    link = (
+        f'<Relationship Id="r1" Type="{office}/worksheet" Target="worksheets/s.bin"/>'
+    )
     bundle = struct.pack("<II", 0, 1) + write_wide("r1") + write_wide("a")
     rows = [
         write_part(148, struct.pack("<IIII", 0, row, 0, column)),
