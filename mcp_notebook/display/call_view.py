@@ -20,6 +20,7 @@ from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
     from mcp_notebook.charts.drawing import Drawing
+    from mcp_notebook.display.explorer import Explorer
 
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
 
@@ -32,12 +33,15 @@ ARGUMENTS = 24_000  # of all that it shows
 
 @dataclass(frozen=True, slots=True)
 class ShownColumn:
-    """A column of what is shown: its Arrow type in short, and how that type was found."""
+    """A column of what is shown: its Arrow type in short, how that type was found, and
+    what it holds in two short lines.
+    """
 
     name: str
     kind: str
     numeric: bool
     origin: str = ""
+    stats: tuple[str, str] = ("", "")
 
 
 def count_of(number: int, noun: str) -> str:
@@ -74,11 +78,12 @@ class TableView:
 
 
 class WholeTable(Protocol):
-    """A table of which any page can be looked at."""
+    """A table of which any part can be looked at."""
 
     @property
     def nbytes(self) -> int: ...
-    def page(self, asked: Mapping[str, Any]) -> dict[str, Any] | None: ...
+    @property
+    def explorer(self) -> Explorer: ...
 
 
 @dataclass(frozen=True)

@@ -110,10 +110,19 @@ class StaticCall:
     def freeze(self, *, expanded: bool = False) -> None:
         """Leave the last state behind as static output; `expanded` opens it."""
         self.end()
+        self._count()
         if expanded and not self._expanded:
             self._expanded = True
             self._update()
         self.draw()
+
+    def _count(self) -> None:
+        """Say of the columns what they hold, once there is nothing more to wait for."""
+        if self.has_table:
+            # pyarrow is slow to import: whoever has a table has it
+            from mcp_notebook.display.tables import count_view
+
+            self.record = count_view(self.record)
 
     def _update(self) -> None:
         self._slots.update(self._shown, self._static())
@@ -148,6 +157,7 @@ class WidgetCall(StaticCall):
 
     def freeze(self, *, expanded: bool = False) -> None:
         self.end()
+        self._count()
         self._expanded = self._card.expanded = self._card.expanded or expanded
         self._slots.update(
             self._shown,

@@ -19,7 +19,7 @@ from mcp_notebook.display.html_parts import picture
 from mcp_notebook.errors import CallError, ConfigError, DataError
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.call_log import Facts
-from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.naming import OWN_SERVER, free_path
 from mcp_notebook.notebook import shared_tables
 from mcp_notebook.notebook.call_path import (
     NotebookCalls,
@@ -264,7 +264,7 @@ class ResultFile:
             target = target / self.name if target.is_dir() else target
         else:
             # The name is the server's: no folder of its choosing, nothing overwritten.
-            target = _free_path(Path(self.name).name or "file")
+            target = free_path(Path(self.name).name or "file")
 
         target.write_bytes(self.data)
         return target
@@ -288,15 +288,6 @@ class ResultFile:
             return {"text/plain": told}
         image = f'<img src="{url}" alt="image from the tool" style="max-width:100%">'
         return {"text/html": image, "text/plain": told}
-
-
-def _free_path(name: str) -> Path:
-    """A file of that name that is not there yet: `report.pdf`, `report_2.pdf`."""
-    path, number = Path(name), 1
-    while path.exists():
-        number += 1
-        path = Path(name).with_stem(f"{Path(name).stem}_{number}")
-    return path
 
 
 def text_of(result: ToolResult) -> str:

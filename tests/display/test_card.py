@@ -124,7 +124,7 @@ def test_the_card_says_when_it_holds_fewer_rows_than_there_are() -> None:
     sent = result_payload(view_result(call(), result(data=months(900))))
     assert (
         sent["tables"][0]["partial"]
-        == "The first 200 of 900 rows are here; sorting and the filter see those."
+        == "The kernel has this table no more: the first 200 of 900 rows are here."
     )
     assert (
         result_payload(view_result(call(), result(data=months())))["tables"][0][
