@@ -20,7 +20,6 @@ from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
     from mcp_notebook.charts.drawing import Drawing
-    from mcp_notebook.display.explorer import Explorer
 
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
 
@@ -83,7 +82,8 @@ class WholeTable(Protocol):
     @property
     def nbytes(self) -> int: ...
     @property
-    def explorer(self) -> Explorer: ...
+    def explorer(self) -> Any: ...
+    def count(self, view: TableView) -> TableView: ...
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,16 @@ class CallView:
     def read(self) -> tuple[Argument, ...]:
         """Its arguments for reading: a card says them several times, and long SQL takes a while."""
         return read_arguments(self.arguments)
+
+    def with_counts(self) -> CallView:
+        """The same with what the columns of its tables hold."""
+        pairs = zip(self.tables, self.whole, strict=False)
+        counted = tuple(whole.count(view) for view, whole in pairs)
+        return replace(self, tables=counted + self.tables[len(counted) :])
+
+    def with_table(self, view: TableView, whole: WholeTable) -> CallView:
+        """The same with one table as its result."""
+        return replace(self, tables=(view,), whole=(whole,))
 
     @property
     def plain(self) -> str:
@@ -310,7 +320,7 @@ def saved_took(record: CallView) -> str:
 
 def took(record: CallView) -> str:
     """How long the call ran, "" when it did not."""
-    if record.seconds is None or record.status == "denied":
+    if not record.seconds or record.status == "denied":
         return ""
     return duration(record.seconds)
 

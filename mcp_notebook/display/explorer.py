@@ -2,7 +2,7 @@
 its columns hold; one cell whole.
 
 What is looked at is one SQL statement over the table, which DuckDB computes where the
-table stands and which the person can take along (`Look.sql`, `Look.pandas`). Everything
+table stands and which the person can take along (`TableLook.sql`, `TableLook.pandas`). Everything
 that asks comes from a page and may hold anything: columns are numbers that are checked,
 values are quoted.
 """
@@ -21,11 +21,17 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
 from mcp_notebook.display.call_view import ShownColumn, byte_size
-from mcp_notebook.display.counts import Counts, count_columns, counts_json
+from mcp_notebook.display.counts import (
+    Counts,
+    count_columns,
+    counts_json,
+    describe_counts,
+)
 from mcp_notebook.display.html_parts import picture
 from mcp_notebook.naming import OWN_SERVER, free_path
 from mcp_notebook.sql_words import written_name
@@ -77,7 +83,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Look:
+class TableLook:
     """Which rows of a table are seen and in which order: (column, whether down) from the
     most important on.
     """
@@ -103,7 +109,7 @@ class Look:
         """What follows the table in the statement; `names` are the columns in SQL."""
         kept = [_condition(one, names, self.columns) for one in self.filters]
         if self.find:
-            words = _quoted(self.find.lower())
+            words = _quote_text(self.find.lower())
             holds = [
                 f"contains(lower(CAST({names[at]} AS VARCHAR)), {words})"
                 for at in self.sought
@@ -111,10 +117,10 @@ class Look:
             kept.append(f"({' OR '.join(holds)})" if holds else "false")
 
         where = f"{gap}WHERE {f'{gap}  AND '.join(kept)}" if kept else ""
-        order = [self._ordered(names[at], at, down) for at, down in self.order]
+        order = [self._order_term(names[at], at, down) for at, down in self.order]
         return where + (f"{gap}ORDER BY {', '.join(order)}" if order else "")
 
-    def _ordered(self, name: str, at: int, down: bool) -> str:
+    def _order_term(self, name: str, at: int, down: bool) -> str:
         term = f"lower({name})" if at in self.texts else name
         return f"{term}{' DESC' if down else ''} NULLS LAST"
 
@@ -145,14 +151,14 @@ class Look:
         return "\n".join(lines)
 
 
-def _quoted(text: str) -> str:
+def _quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
 def _literal(text: str, column: ShownColumn) -> str:
     if column.numeric and _NUMBER.fullmatch(text):
         return text
-    return _quoted(text)  # DuckDB reads it as a value of the column's type
+    return _quote_text(text)  # DuckDB reads it as a value of the column's type
 
 
 def _condition(one: Filter, names: Sequence[str], columns: Sequence[Any]) -> str:
@@ -162,7 +168,7 @@ def _condition(one: Filter, names: Sequence[str], columns: Sequence[Any]) -> str
     if one.what == "some":
         return f"{name} IS NOT NULL"
     if one.what == "holds":
-        words = _quoted(one.value.lower())
+        words = _quote_text(one.value.lower())
         return f"contains(lower(CAST({name} AS VARCHAR)), {words})"
 
     value = _literal(one.value, column)
@@ -183,17 +189,17 @@ def _pandas_test(one: Filter, column: str, numeric: bool) -> str:
             f"{column}.astype(str).str.contains({one.value!r}, case=False, regex=False)"
         )
 
-    def written(text: str) -> str:
+    def write(text: str) -> str:
         return text if numeric and _NUMBER.fullmatch(text) else repr(text)
 
     if one.what == "span":
-        ends = f"{written(one.value)}, {written(one.end)}"
+        ends = f"{write(one.value)}, {write(one.end)}"
         return f'{column}.between({ends}, inclusive="{one.closed}")'
 
     sign = {"is": "==", "not": "!="}.get(one.what) or _SIGNS[one.what]
     # pandas counts a missing value as unequal, SQL does not
     present = f" & {column}.notna()" if one.what == "not" else ""
-    test = f"{column} {sign} {written(one.value)}"
+    test = f"{column} {sign} {write(one.value)}"
     return f"({test}){present}" if present else test
 
 
@@ -239,7 +245,7 @@ class Explorer:
     def __init__(self, data: pa.Table, columns: Sequence[ShownColumn]) -> None:
         self._whole, self.columns = data, tuple(columns)
         self._last: tuple[str, pa.ChunkedArray | None] | None = None
-        self.look = Look(())  # what the page looks at now
+        self.look_now = TableLook(self.columns)  # what the page looks at
         self._counted: dict[int, Counts] = {}
 
     @cached_property
@@ -248,29 +254,29 @@ class Explorer:
         return frozenset(at for at, one in fields if value_kind(one.type).text)
 
     @cached_property
-    def _ordered(self) -> frozenset[int]:
+    def _orderable(self) -> frozenset[int]:
         # lists and structures have no order that says something
         fields = enumerate(self._whole.schema)
         return frozenset(at for at, one in fields if not value_kind(one.type).nested)
 
-    def read_look(self, asked: Mapping[str, Any]) -> Look:
+    def read_look(self, asked: Mapping[str, Any]) -> TableLook:
         """What a page asks for; what is no sensible part of it counts as not asked."""
         count = self._whole.num_columns
         find = str(asked.get("find") or "")[:MOST_WORDS]
-        return Look(
+        return TableLook(
             self.columns,
             find,
             tuple(_read_filters(asked.get("filters"), count)),
             tuple(
                 (at, down)
                 for at, down in dict(_read_order(asked.get("order"), count)).items()
-                if at in self._ordered
+                if at in self._orderable
             ),
             self._texts,
-            tuple(self._sought(find)) if find else (),
+            tuple(self._find_columns(find)) if find else (),
         )
 
-    def _sought(self, words: str) -> Iterable[int]:
+    def _find_columns(self, words: str) -> Iterable[int]:
         # No number is written with other letters than these: it need not be looked at.
         could_be_number = re.fullmatch(r"[-+.,\deEinfaN]+", words) is not None
         for at, field in enumerate(self._whole.schema):
@@ -289,31 +295,31 @@ class Explorer:
         except (duckdb.Error, pa.ArrowException) as error:
             return {"wrong": _say_wrong(error, look)}
 
-        self.look = look
+        self.look_now = look
         found = self._whole.num_rows if chosen is None else len(chosen)
-        first = _bounded(asked.get("start"), 0, found)
-        size = _bounded(asked.get("count"), 10, MOST_ROWS)
-        left = _bounded(asked.get("left"), 0, self._whole.num_columns)
-        width = _bounded(asked.get("width"), COLUMNS, COLUMNS)
+        first = _limit_number(asked.get("start"), 0, found)
+        size = _limit_number(asked.get("count"), 10, MOST_ROWS)
+        left = _limit_number(asked.get("left"), 0, self._whole.num_columns)
+        width = _limit_number(asked.get("width"), COLUMNS, COLUMNS)
         across = range(left, min(left + width, self._whole.num_columns))
-        some = self._taken(chosen, first, size, across)
+        some = self._take(chosen, first, size, across)
         rows = list(zip(*map(column_texts, some.columns), strict=True))
         answer: dict[str, Any] = {"rows": rows, "found": found}
         if asked.get("columns") is True:
             answer["columns"] = [column_json(self.columns[at]) for at in across]
 
         if look.find:
-            answer["named"] = self._named(look.find)
+            answer["named"] = self._match_names(look.find)
 
         return answer
 
-    def _named(self, words: str) -> list[list[Any]]:
+    def _match_names(self, words: str) -> list[list[Any]]:
         """The columns whose name holds the words."""
         pairs = enumerate(column.name for column in self.columns)
         found = [[at, name] for at, name in pairs if words.lower() in name.lower()]
         return found[:MOST_NAMED]
 
-    def _taken(
+    def _take(
         self,
         chosen: pa.ChunkedArray | None,
         first: int,
@@ -329,7 +335,7 @@ class Explorer:
         flat = [without_view(column) for column in some.columns]
         return pa.table(flat, some.column_names).take(chosen.slice(first, size))
 
-    def _rows_of(self, look: Look) -> pa.ChunkedArray | None:
+    def _rows_of(self, look: TableLook) -> pa.ChunkedArray | None:
         """The places of the rows in their order; None is all as they came."""
         if look.is_plain:
             return None
@@ -352,12 +358,8 @@ class Explorer:
         """Columns as `c3`, in what DuckDB reads, and each row's place."""
         names = [*wanted]
         arrays = [scannable_column(self._whole.column(at)) for at in names]
-        places = pa.array(range(self._whole.num_rows), pa.int64())
-        if self._whole.num_rows > 10_000:
-            import numpy as np  # a range of Python's is slow to read
-
-            places = pa.array(np.arange(self._whole.num_rows))
-
+        # Arrow's own way to count up: a range of Python's is slow to read
+        places = pc.indices_nonzero(pc.is_null(pa.nulls(self._whole.num_rows)))
         return pa.table([*arrays, places], [*(f"c{at}" for at in names), _AT])
 
     def counts(self, left: int, width: int) -> list[Counts]:
@@ -384,7 +386,7 @@ class Explorer:
         if not (_is_at(row, count) and _is_at(column, self._whole.num_columns)):
             return None
 
-        value = self._taken(chosen, row, 1, [column]).column(0)[0]
+        value = self._take(chosen, row, 1, [column]).column(0)[0]
         text = whole_text(value)
         if text is None:
             return {"text": None, "url": None}
@@ -394,7 +396,7 @@ class Explorer:
         nested = value_kind(value.type).nested
         return {"text": shown, "cut": cut, "nested": nested, "url": _picture_in(value)}
 
-    def table(self, look: Look) -> pa.Table:
+    def table(self, look: TableLook) -> pa.Table:
         """All that a look gives, as Arrow."""
         chosen = self._rows_of(look)
         if chosen is None:
@@ -402,11 +404,15 @@ class Explorer:
         flat = [without_view(column) for column in self._whole.columns]
         return pa.table(flat, self._whole.column_names).take(chosen)
 
-    def told_counts(self, left: int, width: int) -> list[dict[str, Any]]:
+    def tell_counts(self, left: int, width: int) -> list[dict[str, Any]]:
         """`counts` as a page takes them."""
         return [counts_json(one) for one in self.counts(left, min(width, COLUMNS))]
 
-    def code(self, look: Look, name: str) -> dict[str, Any]:
+    def describe(self, width: int) -> list[tuple[str, str]]:
+        """What the first columns hold, each in two short lines."""
+        return [describe_counts(one) for one in self.counts(0, width)]
+
+    def code(self, look: TableLook, name: str) -> dict[str, Any]:
         """A look as code: a statement, a cell of SQL, lines of pandas. `name` is that of
         the table in the notebook, "" without one.
         """
@@ -420,7 +426,7 @@ class Explorer:
         }
 
     def file(
-        self, look: Look, name: str, kind: object
+        self, look: TableLook, name: str, kind: object
     ) -> tuple[dict[str, Any] | None, list[bytes]]:
         """The rows of a look as a file: its bytes for the page, or, of many, a file
         beside the notebook; and a sentence on it.
@@ -428,7 +434,7 @@ class Explorer:
         if kind not in ("csv", "parquet", "tsv"):
             return None, []
 
-        held = self.written(look, str(kind))
+        held = self.write_rows(look, str(kind))
         file, size = f"{name or UNNAMED}.{kind}", byte_size(len(held))
         if kind == "tsv" and len(held) > MOST_COPIED:
             return {"said": f"{size} are too much for a clipboard: take CSV."}, []
@@ -439,7 +445,7 @@ class Explorer:
         path.write_bytes(held)
         return {"said": f"{size} are in {path}, beside the notebook."}, []
 
-    def written(self, look: Look, kind: str) -> bytes:
+    def write_rows(self, look: TableLook, kind: str) -> bytes:
         """What a look gives as the bytes of a file: `csv`, `parquet`, or `tsv` for a
         spreadsheet's clipboard.
         """
@@ -464,18 +470,18 @@ class Explorer:
         return out.getvalue()
 
 
-def _numbers_in(look: Look) -> set[int]:
+def _numbers_in(look: TableLook) -> set[int]:
     found = {one.column for one in look.filters}
     return found | set(look.sought if look.find else ())
 
 
-def _bounded(value: object, usual: int, most: int) -> int:
+def _limit_number(value: object, usual: int, most: int) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return min(value, most)
     return min(usual, most)
 
 
-def _say_wrong(error: Exception, look: Look) -> str:
+def _say_wrong(error: Exception, look: TableLook) -> str:
     tried = [one for one in look.filters if one.what in _SIGNS or one.what == "span"]
     if isinstance(error, duckdb.ConversionException) and tried:
         column, value = look.columns[tried[-1].column], tried[-1].value

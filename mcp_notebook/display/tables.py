@@ -17,7 +17,6 @@ from mcp_notebook.display.call_view import (
     CallView,
     ShownColumn,
     TableView,
-    WholeTable,
     view_call,
 )
 from mcp_notebook.display.card import COLUMNS as STATIC_COLUMNS
@@ -98,33 +97,21 @@ class Whole:
             [show_column(one, self._types.get(one.name, "")) for one in fields],
         )
 
+    def count(self, view: TableView) -> TableView:
+        """The view with what its columns hold, which is saved with its first rows; a
+        table that is too large for it says so.
+        """
+        across = min(STATIC_COLUMNS, len(view.columns))
+        if view.total < FEW_ROWS or not across or view.columns[0].stats != ("", ""):
+            return view
+        if view.total * across > MOST_COUNTED:
+            note = "columns of so many rows are counted in the live table only"
+            return replace(view, notes=(*view.notes, note))
 
-def count_view(view: CallView) -> CallView:
-    """The view with what the columns of its tables hold, which is saved with their first
-    rows; a table that is too large for it says so.
-    """
-    pairs = zip(view.tables, view.whole, strict=False)
-    counted = tuple(_count_table(*pair) for pair in pairs)
-    return replace(view, tables=counted + view.tables[len(counted) :])
-
-
-def _count_table(view: TableView, whole: WholeTable) -> TableView:
-    across = min(STATIC_COLUMNS, len(view.columns))
-    if view.total < FEW_ROWS or not across or view.columns[0].stats != ("", ""):
-        return view
-    if view.total * across > MOST_COUNTED:
-        note = "columns of so many rows are counted in the live table only"
-        return replace(view, notes=(*view.notes, note))
-
-    # slow to import, see `Whole`
-    from mcp_notebook.display.counts import describe_counts
-
-    found = whole.explorer.counts(0, across)
-    columns = [
-        replace(column, stats=describe_counts(counts))
-        for column, counts in zip(view.columns, found, strict=False)
-    ]
-    return replace(view, columns=(*columns, *view.columns[across:]))
+        told = self.explorer.describe(across)
+        pairs = zip(view.columns, told, strict=False)
+        columns = [replace(column, stats=stats) for column, stats in pairs]
+        return replace(view, columns=(*columns, *view.columns[across:]))
 
 
 def _pictures_of(event: ToolResult) -> tuple[tuple[str, str], ...]:

@@ -48,7 +48,7 @@ from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
     from mcp_notebook.charts.drawing import Drawing
-    from mcp_notebook.display.explorer import Explorer, Look
+    from mcp_notebook.display.explorer import Explorer, TableLook
 
 _HERE = Path(__file__).parent
 _places = itertools.count(1)
@@ -95,7 +95,7 @@ class Card(anywidget.AnyWidget):
         *,
         buttons: bool,
         expanded: bool,
-        tell: Tell | None = None,
+        tell: Callable[[Explorer, TableLook, str], str] | None = None,
     ) -> None:
         self._record, self._tell = record, tell
         self._question = approval_question(record)
@@ -179,7 +179,7 @@ class Card(anywidget.AnyWidget):
         found = []
         if isinstance(left, int) and isinstance(width, int):
             with contextlib.suppress(Exception):  # boundary: a header without counts
-                found = explorer.told_counts(left, width)
+                found = explorer.tell_counts(left, width)
 
         self.send({"looked": asked.get("id"), "page": {"counts": found}})
 
@@ -202,9 +202,6 @@ class Card(anywidget.AnyWidget):
 
 
 _counting = ThreadPoolExecutor(1, "mcp-notebook-counts")
-
-# (what answers for the table, the look, the table's name) -> what the person is told
-Tell = Callable[["Explorer", "Look", str], str]
 
 
 class QuestionForm(anywidget.AnyWidget):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop
 from mcp_notebook.agent.call_values import Origin, only_number
-from mcp_notebook.display.card import render_call
 from mcp_notebook.display.html_parts import picture
 from mcp_notebook.errors import CallError, ConfigError, DataError
 from mcp_notebook.events import ToolCall, ToolResult
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from mcp_notebook.agent.call_values import Keep, Origin
+    from mcp_notebook.display.call_view import CallView
     from mcp_notebook.results import Table
     from mcp_notebook.sharing.catalog import Catalog
 
@@ -161,7 +161,8 @@ class Result(str):
     value: Any
     notes: tuple[str, ...]
     error: str | None
-    _bundle: tuple[dict[str, Any], dict[str, Any]]
+    _view: CallView
+    _source: ResultSource
     _shows_more: bool
 
     @classmethod
@@ -197,9 +198,7 @@ class Result(str):
         from mcp_notebook.display.tables import view_result
 
         view = view_result(call, result)
-        self._bundle = dict(render_call(view, expanded=True)), {}
-        if view.charts:
-            self._bundle = view.charts[0].bundle()
+        self._view, self._source = view, source
 
         self._shows_more = bool(
             self.images or self.files or self.tables or self.notes or view.charts
@@ -218,7 +217,11 @@ class Result(str):
         # a text alone is shown as texts are
         if not self._shows_more:
             return {"text/plain": repr(str(self))}
-        return self._bundle
+        if self._view.charts:
+            return self._view.charts[0].bundle()
+
+        notebook = self._source.notebook
+        return notebook.table_cards.show_finished(notebook, self._view)
 
 
 @dataclass(frozen=True)
