@@ -24,7 +24,6 @@ from mcp_notebook.values import (
     TIMESTAMP,
     ValueKind,
     column_texts,
-    plain_type,
     value_kind,
 )
 
@@ -69,15 +68,12 @@ class Counts:
 def count_columns(
     connection: duckdb.DuckDBPyConnection,
     columns: Sequence[pa.ChunkedArray],
-    types: Sequence[pa.DataType],
 ) -> list[Counts]:
-    """The counts of columns of one length. `types` are those that a person is told,
-    which tell the kind; raises duckdb.Error.
-    """
+    """The counts of columns of one length, as DuckDB reads them; raises duckdb.Error."""
     if not columns or not len(columns[0]):
         return [Counts(0, 0) for _ in columns]
 
-    kinds = [value_kind(plain_type(type_)) for type_ in types]
+    kinds = [value_kind(column.type) for column in columns]
     names = [f"c{at}" for at in range(len(columns))]
     connection.register("t", pa.table(list(columns), names))
     wanted = [_measures(*pair) for pair in zip(names, kinds, strict=True)]

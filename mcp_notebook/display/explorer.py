@@ -136,9 +136,9 @@ class TableLook:
             names = [self.columns[at].name for at in self.sought]
             every = len(names) == len(self.columns)
             lines.append(
-                f"view = view[view{'' if every else f'[{names!r}]'}.apply(lambda column: "
-                f"column.astype(str).str.contains({self.find!r}, case=False, "
-                "regex=False)).any(axis=1)]"
+                f"view = view[view{'' if every else f'[{names!r}]'}.astype(str)"
+                ".apply(lambda c: "
+                f"c.str.contains({self.find!r}, case=False, regex=False)).any(axis=1)]"
             )
 
         # Each sort keeps the order of the one before it, so the first comes last.
@@ -371,9 +371,8 @@ class Explorer:
         if missing:
             columns = [self._whole.column(at) for at in missing]
             flat = [scannable_column(column) for column in columns]
-            types = [self._whole.schema.field(at).type for at in missing]
             with duckdb_connection() as connection:
-                found = count_columns(connection, flat, types)
+                found = count_columns(connection, flat)
             self._counted |= dict(zip(missing, found, strict=True))
 
         return [self._counted[at] for at in across]
@@ -519,8 +518,16 @@ def scannable_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     plain = plain_column(column)
     kind = value_kind(plain.type)
     known = kind.number or kind.text or kind.moment or kind.nested or kind is BOOLEAN
-    is_odd = pa.types.is_float16(plain.type) or pa.types.is_decimal256(plain.type)
-    if known and not is_odd:
+    if pa.types.is_timestamp(plain.type) and plain.type.unit in ("s", "ms"):
+        # seconds reach further than DuckDB's microseconds
+        try:
+            plain.cast(pa.timestamp("us", plain.type.tz))
+        except pa.ArrowInvalid:
+            known = False
+
+    if pa.types.is_float16(plain.type):
+        return plain.cast(pa.float32())
+    if known and not pa.types.is_decimal256(plain.type):
         return plain
 
     if pa.types.is_null(plain.type):
