@@ -39,13 +39,13 @@ def suggest(server: str, tool: str, arguments: Mapping[str, Any]) -> str:
     """
     named = _from_sql(sql_of(arguments))
     if not named:
-        named = _VERBS.sub("", _identifier(tool)) or server
+        named = _VERBS.sub("", identifier(tool)) or server
         if named in ("", "database", "sql", "query", "data", "rows"):
             named = f"{server}_{named}"
         else:
             named = named
 
-    return _identifier(named)
+    return identifier(named)
 
 
 def _from_sql(sql: str) -> str:
@@ -66,7 +66,7 @@ def _from_sql(sql: str) -> str:
     return name.lower()
 
 
-def _identifier(text: str) -> str:
+def identifier(text: str) -> str:
     # Python reads a name in this form: `ｐrint` is `print`
     plain = unicodedata.normalize("NFKC", text)
     name = _NOT_A_NAME.sub("_", plain).strip("_").lower() or "table"

@@ -186,6 +186,13 @@ def footer_line(footer: Footer) -> str:
     $0.012 · 8.4 s · 1.2 MB kept …`
     """
     pieces = [_short_hashes(footer.backend), _calls(footer), _tokens(footer)]
+    if footer.web_searches:
+        ending = "es" * (footer.web_searches != 1)
+        pieces.append(f"{footer.web_searches:,} web search{ending}")
+
+    if footer.web_pages:
+        pieces.append(f"{footer.web_pages:,} web page{'s' * (footer.web_pages != 1)}")
+
     if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
         pieces.append(dollars(footer.dollars))
 

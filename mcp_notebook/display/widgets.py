@@ -292,6 +292,34 @@ class Progress(anywidget.AnyWidget):
                 self.thinking, self._said = thinking, seconds
 
 
+class CodeCells(anywidget.AnyWidget):
+    """Offers an answer's blocks of code on the page, each to be put into a cell below
+    the one that asked. It is nowhere shown itself.
+    """
+
+    _esm = _script("parts", "code")
+    cell = traitlets.Unicode().tag(sync=True)  # the id of the cell that asked
+    # pairs: the block's text on the page, and the code that it stands for
+    blocks = traitlets.List().tag(sync=True)
+
+
+MOST_OFFERED = 60  # answers whose code is offered; the oldest go
+_offered: dict[str, CodeCells] = {}
+
+
+def offer_code(cell: str, blocks: Sequence[tuple[str, str]]) -> None:
+    """Offer the code of a cell's answer, in the place of its answer before."""
+    earlier = _offered.pop(cell, None)
+    if earlier is not None:
+        earlier.close()
+
+    if blocks:
+        _offered[cell] = CodeCells(cell=cell, blocks=[list(pair) for pair in blocks])
+
+    while len(_offered) > MOST_OFFERED:
+        _offered.pop(next(iter(_offered))).close()
+
+
 # ---- what a live card is sent
 #
 # Plain JSON of visible text, at most 200 kB whatever a server returned (images apart; a

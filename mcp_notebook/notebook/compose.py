@@ -34,6 +34,7 @@ from mcp_notebook.agent.request import (
 )
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import PersonQuestion, Toolset, choose_tools
+from mcp_notebook.agent.web import check_web, web_tools
 from mcp_notebook.display.questions import choice_question
 from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
 from mcp_notebook.events import Event, Note, Reply, Stop, TextDelta
@@ -87,7 +88,7 @@ async def events_of(
         for note in length_notes(notebook, conversation, composed.request.backend):
             yield note
 
-        caller = caller_of(composed.toolset, rules, composed.budget)
+        caller = caller_of(composed.toolset, rules, composed.budget, composed.tables)
         caller.person = person
         caller.split = partial(_split_parts, notebook, composed.toolset)
         stream = run(
@@ -144,6 +145,7 @@ class Composed:
     budget: Budget
     added: str = ""  # what the person adds to the rules, as it is sent
     notes: tuple[Note, ...] = ()  # what the person is told before anything is sent
+    tables: tuple[str, ...] = ()  # those that the question names
 
 
 async def compose(
@@ -157,6 +159,9 @@ async def compose(
     # before anything starts, for without one nothing needs to
     renamed = notebook.follow_rename()
     backend = _backend(notebook, options)
+    if options.web:
+        check_web(backend.kind, backend.label)
+
     rules, notes = read_instructions(notebook.settings.instructions)
     if renamed:
         notes.append(Note(renamed))
@@ -187,6 +192,7 @@ async def compose(
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
         veil=notebook.veil,
+        web=options.web,
     )
     toolset = Toolset.of(sessions)
     # what is masked is not told by another way either
@@ -199,7 +205,8 @@ async def compose(
     said = ", ".join(one.said for one in attached)
     notes += [Note(f"sent: {said}")] if said else []
     notes += [Note(words) for words in unknown]
-    return Composed(request, prompt, toolset, budget, added=added, notes=tuple(notes))
+    tables = tuple(thing.written for thing in named if thing.kind == "table")
+    return Composed(request, prompt, toolset, budget, added, tuple(notes), tables)
 
 
 def _with_pointed(notebook: Notebook, options: Settled) -> Settled:
@@ -469,6 +476,9 @@ async def dry_run_events(
         used=conversation.tool_names,
         asks=asks,
     )
+    if composed.request.web:
+        tools = [*tools, *web_tools(cites=composed.request.schema is None)]
+
     text = await describe_request(
         composed.request, conversation, composed.prompt, tools
     )

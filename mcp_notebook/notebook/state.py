@@ -592,6 +592,13 @@ def cell_id(shell: Any) -> str:
     return str(parent.get("metadata", {}).get("cellId", ""))
 
 
+def execution_id(shell: Any) -> str:
+    """What tells the running of a cell from every other, of the same cell too."""
+    parent = getattr(shell, "get_parent", dict)() or {}
+    said = parent.get("header", {}).get("msg_id", "")
+    return str(said or getattr(shell, "execution_count", ""))
+
+
 def cell_source(shell: Any) -> str:
     """What the cell that runs says, as it was written; empty where no history is kept."""
     inputs = getattr(getattr(shell, "history_manager", None), "input_hist_raw", ())
