@@ -103,7 +103,7 @@ def show_named(notebook: Notebook, words: str) -> ShownTable:
             f"{words} is not in memory: %mcp_share it, and %mcp_show asks its engine."
         )
 
-    return ShownTable(notebook, name, _bring(notebook, name))
+    return ShownTable(notebook, name, _fetch_rows(notebook, name))
 
 
 def _table_of(value: Any) -> Table:
@@ -111,7 +111,7 @@ def _table_of(value: Any) -> Table:
     return Table(data, notes=tuple(notes))
 
 
-def _bring(notebook: Notebook, name: str) -> Table:
+def _fetch_rows(notebook: Notebook, name: str) -> Table:
     """The first rows of a table that is elsewhere, by its own engine."""
     sql = f"SELECT * FROM {written_name(name)} LIMIT {MOST_BROUGHT + 1}"  # noqa: S608
     answer = loop.run(local_answer(notebook.catalog, sql))
