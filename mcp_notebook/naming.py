@@ -7,6 +7,7 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Container, Mapping
+from pathlib import Path
 from typing import Any
 
 from mcp_notebook.sql_words import (
@@ -94,3 +95,12 @@ def free(name: str, taken: Container[str]) -> str:
         candidate, number = f"{name}_{number}", number + 1
 
     return candidate
+
+
+def free_path(name: str) -> Path:
+    """A file of that name that is not there yet: `report.pdf`, `report_2.pdf`."""
+    path, number = Path(name), 1
+    while path.exists():
+        number += 1
+        path = Path(name).with_stem(f"{Path(name).stem}_{number}")
+    return path
