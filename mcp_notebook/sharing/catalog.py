@@ -131,7 +131,7 @@ class Catalog:
         """The names of `entries()`."""
         return tuple(entry.name for entry in self.entries())
 
-    def mentioned(self, text: str) -> tuple[str, ...]:
+    def names_in(self, text: str) -> tuple[str, ...]:
         """Names whose letters occur in a text, as a statement's tables must: all that it
         can mean, and perhaps more. Of thousands of tables only these are looked at.
         """
@@ -272,8 +272,8 @@ class _Selection(Catalog):
             entry for entry in self._source.entries() if entry.origin == self._origin
         )
 
-    def mentioned(self, text: str) -> tuple[str, ...]:
-        return tuple(filter(self.find, self._source.mentioned(text)))
+    def names_in(self, text: str) -> tuple[str, ...]:
+        return tuple(filter(self.find, self._source.names_in(text)))
 
     def _present_alike(self, name: str) -> Iterator[Entry]:
         for entry in self._source._present_alike(name):
@@ -303,8 +303,8 @@ class PersonsCatalog(Catalog):
         own = (entry.name for entry in super().entries())
         return tuple(sorted({*own, *self._source.names()}))
 
-    def mentioned(self, text: str) -> tuple[str, ...]:
-        every = (*super().mentioned(text), *self._source.mentioned(text))
+    def names_in(self, text: str) -> tuple[str, ...]:
+        every = (*super().names_in(text), *self._source.names_in(text))
         return tuple(dict.fromkeys(every))
 
     def _present_alike(self, name: str) -> Iterator[Entry]:

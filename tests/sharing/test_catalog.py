@@ -44,7 +44,7 @@ def test_a_name_finds_what_looking_at_all_entries_finds(steps, name):
             found = view.find(name)
             assert found == by_looking_at_all(view, name)
             assert view.names() == tuple(entry.name for entry in view.entries())
-            mentioned = view.mentioned(f'from "{name}"')
+            mentioned = view.names_in(f'from "{name}"')
             assert found is None or found.name in mentioned
             assert set(mentioned) <= set(view.names())
 
@@ -53,7 +53,7 @@ def test_a_name_with_a_quote_is_mentioned_as_sql_writes_it():
     catalog = Catalog(lambda: {'a "b"': None, "zz": None})
     catalog.add('a "b"')
     catalog.add("zz")
-    assert catalog.mentioned('select 1 from "A ""b"""') == ('a "b"',)
+    assert catalog.names_in('select 1 from "A ""b"""') == ('a "b"',)
 
 
 def test_the_persons_own_sql_reads_what_a_variable_holds_whatever_was_shared():
