@@ -40,7 +40,7 @@ HOMES = {
     "anthropic": {"agent", "replay"},
     "ipywidgets": {"display"},
     "anywidget": {"display"},
-    "duckdb": {"sharing"},
+    "duckdb": {"sharing", "display"},
     "sqlglot": {"sharing", "sql_effects", "veil"},
     "psycopg": {"sharing"},
     "pandas": {"results", "sharing", "display", "ledger", "freeze"},

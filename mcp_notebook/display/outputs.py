@@ -79,6 +79,13 @@ class CellScreen:
         sys.stdout.flush()
 
 
+def load_widgets() -> Any:
+    """The module of what is live in a cell: slow to import, and not wanted headless."""
+    from mcp_notebook.display import widgets
+
+    return widgets
+
+
 def _do_nothing() -> None:
     """What usually is to be done about a vacated place."""
 
@@ -423,9 +430,7 @@ class WidgetLine:
         self._widget: Any = None
 
     def draw(self, text: str, seconds: float, detail: str) -> None:
-        # ipywidgets is slow to import, and seldom wanted headless
-        from mcp_notebook.display import widgets
-
+        widgets = load_widgets()
         if self._widget is None:
             self._widget = widgets.Progress()
 

@@ -241,11 +241,16 @@ class CellRun:
             live=self._attended and self._shown != "none",
             patience=PATIENCE if whole else LONG,
             thinking=self._notebook.settings.thinking,
+            tell=self._tell_claude,
         )
         if whole:
             return view
 
         return Questions(view)
+
+    def _tell_claude(self, *looked_at: Any) -> str:
+        """Put what is looked at of a table into the next question."""
+        return self._notebook.table_cards.tell_claude(self._notebook, *looked_at)
 
     async def _work(self) -> None:
         with agent_span(self._cell, self._options.model):

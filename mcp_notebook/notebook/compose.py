@@ -11,7 +11,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,7 @@ async def compose(
     """Sessions, backend, budget and prompt of one question; raises our exceptions where
     something is missing, with `strict` also where a word with an @ names nothing.
     """
+    options = _with_pointed(notebook, options)
     named, unknown = mentions.find_named(notebook, options.prompt, strict=strict)
     # before anything starts, for without one nothing needs to
     renamed = notebook.follow_rename()
@@ -206,6 +207,17 @@ async def compose(
     notes += [Note(words) for words in unknown]
     tables = tuple(thing.written for thing in named if thing.kind == "table")
     return Composed(request, prompt, toolset, budget, added, tuple(notes), tables)
+
+
+def _with_pointed(notebook: Notebook, options: Settled) -> Settled:
+    """The question with the views that the person pointed at, once."""
+    names, notebook.pointed = notebook.pointed, []
+    there = [name for name in names if name in notebook.shell.user_ns]
+    if not there:
+        return options
+
+    said = ", ".join(f"@{name}" for name in there)
+    return replace(options, prompt=f"{options.prompt}\n\n(I am looking at {said}.)")
 
 
 def read_instructions(setting: str) -> tuple[str, list[Note]]:

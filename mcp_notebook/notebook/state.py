@@ -12,6 +12,7 @@ import weakref
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,8 @@ class Notebook:
         # the names of calls that were announced, by the calls' ids
         self._promised: dict[str, str] = {}
         self._naming = threading.Lock()
+        # views of tables that the next question tells of
+        self.pointed: list[str] = []
 
     def keep(
         self,
@@ -290,6 +293,11 @@ class Notebook:
             for values in values_in(value, self.veil.covers):
                 self.veil.learn(values)
 
+    def free_name(self, suggested: str) -> str:
+        """A name like this one that nothing in the notebook has."""
+        with self._naming:
+            return self._free_name(suggested, None)
+
     def _free_name(self, suggested: str, made_by: Any) -> str:
         for name, (maker, reference) in self._bound.items():
             if maker != made_by or name in self._reserved:
@@ -372,6 +380,11 @@ class Notebook:
             mask=self.veil.patterns,
             veil=self.veil,
         )
+
+    @cached_property
+    def table_cards(self) -> Any:
+        """The module that shows tables; by its name, for it needs this one."""
+        return importlib.import_module("mcp_notebook.notebook.shown")
 
     async def load_compose(self) -> Any:
         """The module that composes a question: the door to the model's SDK, behind which
