@@ -303,6 +303,36 @@ def aggregate_of(sql: str) -> str:
     return found if found in _AGGREGATES else ""
 
 
+def gives_whole_table(sql: str) -> bool:
+    """Whether a statement gives every row and column of one table: `select * from t`,
+    in whatever order, `from t`, `table t`.
+    """
+    tokens = solid_tokens(sql)
+    if any(token.is_word(_FEWER_ROWS) for token in tokens):
+        return False
+
+    unordered = itertools.takewhile(lambda t: not t.is_word(("order",)), tokens)
+    # another table, a subquery, a function
+    if any(token.text in (",", "(") for token in unordered):
+        return False
+
+    first = _piece(tokens, 0)
+    if not first.is_word(("select",)):
+        return first.is_word(("from", "table"))
+
+    # `o.*` of one table is all of it, too
+    qualified = _piece(tokens, 2).text == "."
+    at = 3 if qualified else 1
+    return _piece(tokens, at).text == "*" and _piece(tokens, at + 1).is_word(("from",))
+
+
+# What leaves rows out, or adds another table's.
+_FEWER_ROWS = frozenset(
+    "where limit fetch top offset having distinct join union intersect except group"
+    " qualify sample tablesample lateral pivot unpivot".split()
+)
+
+
 def _names_a_table(tokens: tuple[Token, ...], at: int) -> bool:
     # IS DISTINCT FROM compares values
     is_opener = tokens[at].is_word(("from", "join"))

@@ -149,6 +149,16 @@ class Catalog:
         """A view of the entries of one origin that follows later changes of this catalog."""
         return _Selection(self, origin)
 
+    def with_more(self, tables: Mapping[str, object]) -> Catalog:
+        """These tables and others by their names, which stay out of this catalog."""
+        more = Catalog(lambda: {**self._namespace(), **tables})
+        more._entries = dict(self._entries)
+        more._alike = {name: dict(alike) for name, alike in self._alike.items()}
+        for name in tables:
+            more.add(name)
+
+        return more
+
     def resolve(self, name: str) -> object:
         """The variable's current value; the name is matched without regard to case, as SQL does.
 
