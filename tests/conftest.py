@@ -5,6 +5,7 @@ pytest -m fast    something of every room
 pytest --all      also browsers, servers by others, other engines, long random tests
 pytest --rest     of `--all` what a plain `pytest` did not run, or with fewer examples
 pytest PATH       all tests of that file or folder
+MCP_NOTEBOOK_SWEEP=1   with `--all`: every example of the long random tests, an hour
 """
 
 import gc
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests import SWEEP
 
 HERE = Path(__file__).parent
 LONG = {"browser", "node", "slow"}
@@ -40,7 +43,9 @@ FAST = {
 }
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("all", max_examples=150, derandomize=True, **_COMMON)
+settings.register_profile(
+    "all", max_examples=300 if SWEEP else 150, derandomize=True, **_COMMON
+)
 settings.register_profile("quick", max_examples=40, **_COMMON)
 
 
@@ -99,7 +104,10 @@ def is_long(item: pytest.Item) -> bool:
 
 def is_random(item: pytest.Item) -> bool:
     """Whether the profile says how many examples this test has."""
-    return hasattr(getattr(item, "obj", None), "hypothesis")
+    chosen = getattr(
+        getattr(item, "obj", None), "_hypothesis_internal_use_settings", None
+    )
+    return chosen is not None and chosen.max_examples == settings.default.max_examples
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -42,6 +42,7 @@ from mcp_notebook.notebook.asker import Asker, CallApprovals
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.replay.transports import RecordTransport
 from mcp_notebook.sessions.tools import ToolInfo, fingerprint
+from tests import SWEEP
 from tests.agent.bench import ROWS, Bench
 from tests.agent.inprocess import InProcess
 from tests.agent.scripts import ENVIRONMENT, ODD, PLANTED, RESULT, Cell, conversations
@@ -319,7 +320,7 @@ def runner() -> Iterator[asyncio.Runner]:
 
 # The widest of all random tests: it has most of the examples of the whole suite.
 @pytest.mark.slow
-@settings(max_examples=2000 if settings.default.max_examples > 100 else 60)
+@settings(max_examples=2000 if SWEEP else 300)
 @given(script=conversations)
 def test_whatever_happens_the_next_cell_can_go_on(runner, tmp_path_factory, script):
     cassette = tmp_path_factory.getbasetemp() / "random.claude.json"

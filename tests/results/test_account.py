@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from mcp_notebook.results import Reading, error_detection, read, texts
 from mcp_notebook.results.reading import from_rows
 from mcp_notebook.results.structured import prints_table
+from tests import SWEEP
 from tests.data import captures_folder
 from tests.results import account
 
@@ -143,7 +144,7 @@ def _notes(reading: Reading) -> list[str]:
 
 
 # Many of them are made by seeds, which is ten times as fast as strategies are.
-ENVELOPES, BATCH = 10_000, 1_000
+ENVELOPES, BATCH = 10_000 if SWEEP else 3_000, 1_000
 _LEAVES = ["text", "words", "integer", "fraction", "true", "null"]
 
 

@@ -19,8 +19,9 @@ from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import schema_text
 from mcp_notebook.sharing.local_sql import run_local_query
 from mcp_notebook.sql_words import written_name
+from tests import SWEEP
 
-FRAMES, FEW = 2000, 60
+FRAMES, FEW = 2000 if SWEEP else 300, 60
 BATCH = 20
 BATCHES = [
     pytest.param(batch, marks=[pytest.mark.slow] if batch * BATCH >= FEW else [])

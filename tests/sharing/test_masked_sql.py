@@ -11,7 +11,6 @@ import csv
 import io
 import itertools
 import json
-import os
 import re
 import shutil
 import sqlite3
@@ -34,6 +33,7 @@ from mcp_notebook.sessions.tools import CallOutcome, make_tool_info
 from mcp_notebook.sharing.database import build_database_server
 from mcp_notebook.sharing.engines import StatementLimits, open_engine
 from mcp_notebook.veil import Veil
+from tests import SWEEP
 from tests.sharing.attacks import ATTACKS, OWN, statement
 from tests.sharing.postgres_server import PostgresServer, running
 
@@ -404,8 +404,6 @@ async def find_differences(
     return found
 
 
-# the whole sweep is asked for by MCP_NOTEBOOK_SWEEP=1
-SWEEP = bool(os.environ.get("MCP_NOTEBOOK_SWEEP"))
 DIALECTS = [
     "sqlite",
     pytest.param("duckdb", marks=pytest.mark.slow),

@@ -28,13 +28,13 @@ from mcp_notebook.sharing import masks as masks_module
 from mcp_notebook.sharing.masks import PREFIX, Masks
 from mcp_notebook.sharing.notebook_server import build_notebook_server
 from mcp_notebook.sharing.query import SqlRunner
+from tests import SWEEP
 from tests.sharing.notebooks import Notebook
 from tests.sharing.test_masked_sql import (
     COMMON,
     DUCKDB,
     SHAPES,
     SIDES,
-    SWEEP,
     WHOLE,
     Side,
     rows_of,
