@@ -33,6 +33,7 @@ LADDER = [
     {"doctor", "lint"},
     {"magics"},
     {"cli"},
+    {"shell_completion", "pytest_plugin"},
     {"__init__", "__main__"},
 ]
 HOMES = {
