@@ -84,7 +84,7 @@ class TableTrace:
 
 def trace_table(data: pa.Table, hidden: Collection[str] = ()) -> TableTrace:
     """The trace of a table; `hidden`: its columns that are masked, or secret."""
-    columns = {field.name: type_name(field.type) for field in data.schema}
+    columns = {field.name: _kind_of(field.type) for field in data.schema}
     left_out = tuple(name for name in columns if name in hidden)
     visible = [name for name in columns if name not in left_out]
     rows = _hash(data, visible)
@@ -124,6 +124,13 @@ def find_key(data: pa.Table, names: Sequence[str]) -> str:
             return name
 
     return ""
+
+
+def _kind_of(type_: pa.DataType) -> str:
+    """A type in a word that does not change with the values: decimals go without their
+    precision.
+    """
+    return re.sub(r"decimal\(\d+, ?-?\d+\)", "decimal", type_name(type_))
 
 
 def _type(data: pa.Table, name: str) -> pa.DataType:
@@ -175,8 +182,10 @@ def _read_trace(trace: TableTrace) -> _Rows | None:
     except ValueError:
         raise DataError("the marks of its rows are damaged") from None
 
-    if len(bits) != 3 * trace.rows or len(keys) not in (0, trace.rows):
+    if len(bits) != 3 * trace.rows or len(keys) != trace.rows * bool(trace.key):
         raise DataError("there is not a mark for each of its rows")
+    if len(marks) != len(trace.visible):
+        raise DataError("there is not a mark for each column of its rows")
 
     padded = np.zeros((trace.rows, 8), np.uint8)
     padded[:, :3] = np.frombuffer(bits, np.uint8).reshape(-1, 3)
@@ -201,13 +210,17 @@ def find_changes(
     """
     left_out = {*before.hidden, *hidden}
     then = {n: k for n, k in before.columns.items() if n not in left_out}
-    kinds = {f.name: type_name(f.type) for f in now.schema if f.name not in left_out}
+    kinds = {f.name: _kind_of(f.type) for f in now.schema if f.name not in left_out}
     shared = [name for name in then if name in kinds]
     said = list(_say_columns(then, kinds))
-    new = _hash(now, shared, before.key)
-    old = None
+    key, old = before.key, None
+    if recorded is not None and recorded.num_rows <= MOST_COMPARED:
+        # of many rows the trace names none
+        key = key or find_key(recorded, shared)
+
+    new = _hash(now, shared, key)
     if recorded is not None and {*shared} <= {*recorded.column_names}:
-        old = _hash(recorded, shared, before.key)
+        old = _hash(recorded, shared, key)
     elif shared == before.visible:
         old = _read_trace(before)
         if old is None:
@@ -223,7 +236,7 @@ def find_changes(
     if old.whole == new.whole and old.count == new.count:
         return said
 
-    return [*_say_count(old.count, new.count), *_say_rows(old, new, before.key), *said]
+    return [*_say_count(old.count, new.count), *_say_rows(old, new, key), *said]
 
 
 def say_order(before: TableTrace, now: pa.Table, hidden: Collection[str] = ()) -> str:
@@ -283,7 +296,7 @@ def _say_rows(old: _Rows, new: _Rows, key: str) -> list[str]:
         return f"{what} {at + 1:,}"
 
     only_changed = changed and not added and not gone
-    columns = [name for name, mark in new.marks.items() if old.marks[name] != mark]
+    columns = [name for name, mark in new.marks.items() if old.marks.get(name) != mark]
     told_cells = old.data is not None and bool(changed)
     beside = f" (in {_list(columns)})" if only_changed and not told_cells else ""
     rows = [
