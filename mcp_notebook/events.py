@@ -130,11 +130,11 @@ class ToolResult:
     value: Any = None  # what the tool returned by its output schema, unwrapped
     has_value: bool = False  # it returned one; it may be None
     # all of it, for a recording alone: nobody keeps it
-    answer: Answer | None = field(default=None, repr=False, compare=False)
+    answer: ToolAnswer | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ToolAnswer:
     """What a server answered to a call, read; of a recording it comes from there.
 
     `masked`: by table, its columns that SQL made from masked ones; None where that is

@@ -24,7 +24,7 @@ from mcp_notebook.agent.sealing import (
 )
 from mcp_notebook.charts.drawing import CARRIED, take_carried
 from mcp_notebook.errors import NotebookError
-from mcp_notebook.events import Answer, ToolProgress, ToolResult
+from mcp_notebook.events import ToolAnswer, ToolProgress, ToolResult
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import Reading, read
@@ -88,7 +88,7 @@ async def call_tool(
         # reach the model.
         said = shaping.veil.hide_error(error.message, sending.arguments)
         seconds = time.monotonic() - started
-        answer = Answer(None, failure=said)
+        answer = ToolAnswer(None, failure=said)
         return ToolResult(call.id, "error", said, seconds, answer=answer)
     except Exception as error:  # boundary: a server's odd answer must not end the cell
         # As logger.exception, but what the exception quotes may hold secrets.
@@ -107,7 +107,7 @@ async def call_tool(
 
 
 async def give_recorded(
-    sending: Sending, answer: Answer, *, keep: Keep, shaping: Shaping
+    sending: Sending, answer: ToolAnswer, *, keep: Keep, shaping: Shaping
 ) -> ToolResult:
     """The result of a call whose answer was recorded: nothing is sent."""
     call = sending.call
@@ -125,7 +125,7 @@ async def give_recorded(
     )
     known = sending.session.known_columns
     return await asyncio.to_thread(
-        _present, answer, sending.tool, origin, keep, shaping, known
+        _shape_answer, answer, sending.tool, origin, keep, shaping, known
     )
 
 
@@ -210,7 +210,7 @@ def _shape(
         links = (b for b in outcome.result.content if b.type == "resource_link")
         handover.remove_handed_files((str(link.uri) for link in links), folders)
 
-    answer = Answer(
+    answer = ToolAnswer(
         reading,
         meta=outcome.result.meta or {},
         files=files_in(outcome.result, reading.rejected),
@@ -219,11 +219,11 @@ def _shape(
         seconds=outcome.seconds,
         received_bytes=outcome.received_bytes,
     )
-    return _present(answer, tool, origin, keep, shaping, known)
+    return _shape_answer(answer, tool, origin, keep, shaping, known)
 
 
-def _present(
-    answer: Answer,
+def _shape_answer(
+    answer: ToolAnswer,
     tool: ToolInfo,
     origin: Origin,
     keep: Keep,
@@ -412,7 +412,11 @@ def previews(
 
 
 def _result(
-    origin: Origin, answer: Answer, end: Any, shown: str, names: tuple[str, ...] = ()
+    origin: Origin,
+    answer: ToolAnswer,
+    end: Any,
+    shown: str,
+    names: tuple[str, ...] = (),
 ) -> ToolResult:
     reading = answer.reading
     assert reading is not None

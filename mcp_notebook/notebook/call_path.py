@@ -117,8 +117,7 @@ class NotebookCalls:
     ) -> ToolResult:
         """Send a call of a tool that was told of; never raises but for cancellation."""
         # loads the reading of results, wanted at the first call
-        from mcp_notebook.agent.calls import call_tool, give_recorded
-
+        calls = importlib.import_module("mcp_notebook.agent.calls")
         self._notebook.remember_call(
             sending.call,
             sending.arguments,
@@ -134,11 +133,11 @@ class NotebookCalls:
             return ToolResult(sending.call.id, "error", error.message, 0.0)
 
         if recorded is not None:
-            result = await give_recorded(
+            result = await calls.give_recorded(
                 sending, recorded, keep=self._keep, shaping=shaping
             )
         else:
-            result = await call_tool(
+            result = await calls.call_tool(
                 sending, keep=self._keep, shaping=shaping, timeout=timeout, emit=emit
             )
 

@@ -23,7 +23,7 @@ from mcp_notebook.errors import (
     NotebookError,
     ReplayMiss,
 )
-from mcp_notebook.events import Answer, ToolResult
+from mcp_notebook.events import ToolAnswer, ToolResult
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.replay.keys import LiveTable, digest
 from mcp_notebook.replay.sidecar import (
@@ -94,7 +94,7 @@ class Tape:
         self.is_keeping = False
         self.is_watching = False
         # the tables of the calls of the question that runs, by the calls' ids
-        self._seen: dict[str, tuple[str, Answer]] = {}
+        self._seen: dict[str, tuple[str, ToolAnswer]] = {}
         self._live: dict[str, tuple[LiveTable, ...]] = {}
         self._names: dict[str, tuple[str, ...]] = {}
         self._mine: set[str] = set()  # keys recorded here, so not replaced but extended
@@ -173,7 +173,7 @@ class Tape:
         self._live[call_id] = tuple(found)
         return self._live[call_id]
 
-    def _hidden_columns(self, table: Table, answer: Answer, at: int) -> list[str]:
+    def _hidden_columns(self, table: Table, answer: ToolAnswer, at: int) -> list[str]:
         """The columns of which nothing is kept: masked ones, those that SQL made from
         them, and those that are called like secrets.
         """
@@ -220,7 +220,7 @@ class Tape:
         with _change(path) as content:
             content["servers"] = {**content["servers"], session.name: entry}
 
-    def _keep(self, path: Path, sending: Sending, answer: Answer) -> None:
+    def _keep(self, path: Path, sending: Sending, answer: ToolAnswer) -> None:
         if answer.received_bytes > MOST_BYTES:
             raise NotKept(f"it has more than {MOST_BYTES >> 20} MB, and none is cut")
 
@@ -261,7 +261,7 @@ class Tape:
         return [*calls[: old[-1] + 1], new, *calls[old[-1] + 1 :]]
 
     def _entry(
-        self, sending: Sending, answer: Answer, files: dict[str, bytes]
+        self, sending: Sending, answer: ToolAnswer, files: dict[str, bytes]
     ) -> dict[str, Any]:
         """A call as it is kept; large parts go into `files`. Raises NotKept."""
         veil = self._veil
@@ -284,12 +284,16 @@ class Tape:
         def tell(text: str) -> str:
             return seal_text(sealing.veil_text(text, veil))
 
+        told = tell(reading.text)
+        if not answer.is_told and told.strip():
+            told = NOT_TOLD
+
         texts = [veil.hide_values(note) for note in reading.notes]
         kept = {
             **_NOTHING,
             **head,
             "error": None if reading.error is None else tell(reading.error),
-            "text": tell(reading.text) if answer.is_told else NOT_TOLD,
+            "text": told,
             "reader": reading.reader,
             "confidence": reading.confidence,
             "rejected": [[who, tell(why)] for who, why in reading.rejected],
@@ -307,7 +311,9 @@ class Tape:
         }
         return json.loads(json.dumps(kept, default=str))
 
-    def _value(self, answer: Answer, files: dict[str, bytes]) -> dict[str, str] | None:
+    def _value(
+        self, answer: ToolAnswer, files: dict[str, bytes]
+    ) -> dict[str, str] | None:
         """What the tool returned by its schema, as JSON."""
         if answer.structured is None:
             return None
@@ -321,7 +327,7 @@ class Tape:
         return {"file": _add_file(files, text.encode("utf-8", "replace"), ".json")}
 
     def _table(
-        self, table: Table, answer: Answer, at: int, files: dict[str, bytes]
+        self, table: Table, answer: ToolAnswer, at: int, files: dict[str, bytes]
     ) -> dict[str, Any]:
         hidden = self._hidden_columns(table, answer, at)
         tables = import_module("mcp_notebook.replay.tables")
@@ -353,7 +359,7 @@ class Tape:
         """Whether a server is a recording."""
         return server in self._offline
 
-    def play(self, sending: Sending) -> Answer:
+    def play(self, sending: Sending) -> ToolAnswer:
         """The recorded answer of a call to a server that is not started. Raises
         ReplayMiss where none is recorded, BackendError where it is damaged.
         """
@@ -370,7 +376,9 @@ class Tape:
             "MCPNotebook.offline (--offline)."
         )
 
-    def _play_next(self, key: str, path: Path, found: list[dict[str, Any]]) -> Answer:
+    def _play_next(
+        self, key: str, path: Path, found: list[dict[str, Any]]
+    ) -> ToolAnswer:
         in_order = [call for call in found for _ in range(call.get("times") or 1)]
         played = self._played.get(key, 0)
         self._played[key] = played + 1
@@ -477,7 +485,7 @@ def _add_file(files: dict[str, bytes], content: bytes, suffix: str) -> str:
     return name
 
 
-def _refuse_unsearched(reading: Reading, answer: Answer, is_veiled: bool) -> None:
+def _refuse_unsearched(reading: Reading, answer: ToolAnswer, is_veiled: bool) -> None:
     """Raises NotKept for what cannot be searched for masked values, or written."""
     if reading.charts:
         raise NotKept("it is a chart of the server's own")
@@ -495,17 +503,16 @@ def _write_file(file: Any, tell: Any) -> dict[str, str]:
     return {**fields, "uri": seal_text(file.uri)}
 
 
-def _read_answer(call: Mapping[str, Any], folder: Path) -> Answer:
+def _read_answer(call: Mapping[str, Any], folder: Path) -> ToolAnswer:
     """The answer of a recorded call; raises DataError."""
-    # loads pyarrow, wanted at the first result
-    from mcp_notebook.results import Reading
-    from mcp_notebook.results.content import Resource
-
+    # both load pyarrow, wanted at the first result
+    results = import_module("mcp_notebook.results")
+    content = import_module("mcp_notebook.results.content")
     if call.get("failure") is not None:
-        return Answer(None, failure=call["failure"])
+        return ToolAnswer(None, failure=call["failure"])
 
     tables = tuple(_read_table(table, folder) for table in call["tables"])
-    reading = Reading(
+    reading = results.Reading(
         tables=tables,
         text=call["text"],
         error=call["error"],
@@ -523,10 +530,10 @@ def _read_answer(call: Mapping[str, Any], folder: Path) -> Answer:
         text = value.get("json") or read_kept_file(folder, name).decode()
         structured = json.loads(text)
 
-    return Answer(
+    return ToolAnswer(
         reading,
         meta=call["meta"],
-        files=tuple(Resource(**file) for file in call["files"]),
+        files=tuple(content.Resource(**file) for file in call["files"]),
         structured=structured,
         warnings=tuple(call["warnings"]),
         received_bytes=call["bytes"],
@@ -535,11 +542,9 @@ def _read_answer(call: Mapping[str, Any], folder: Path) -> Answer:
 
 
 def _read_table(entry: Mapping[str, Any], folder: Path) -> Table:
-    # loads pyarrow, as the next line does
-    from mcp_notebook.results import Table
-
+    # both load pyarrow
     tables = import_module("mcp_notebook.replay.tables")
-    return Table(
+    return import_module("mcp_notebook.results").Table(
         tables.read_entry(entry, folder),
         types=entry["types"],
         notes=tuple(entry["notes"]),
