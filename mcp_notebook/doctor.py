@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ OLDEST_PYTHON = (3, 11)
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 # What servers are commonly started with
 STARTERS = ("uvx", "npx", "node", "docker", "java")
+FRONT_ENDS = ("jupyterlab", "notebook", "ipykernel", "ipywidgets")
+WIDGETS_OF_FRONT_ENDS = "jupyterlab_widgets"
 # A model reads about this many bytes of a schema as one token.
 BYTES_PER_TOKEN = 4
 # Tokens of tool schemas in each request, above which a person should know
@@ -82,10 +85,12 @@ def examine(server: str = "") -> Iterator[Finding]:
 
     yield from check_python()
     yield from check_packages()
+    yield from check_jupyter()
     yield from check_neighbours()
     yield from check_model()
     yield from check_starters()
     yield from check_folders()
+    yield from check_ports()
     yield from check_configuration(Path.cwd())
 
 
@@ -155,6 +160,27 @@ def requirements_of(distribution: metadata.Distribution) -> Iterator[Requirement
             yield Requirement(line)
         except InvalidRequirement:
             continue
+
+
+def check_jupyter() -> Iterator[Finding]:
+    """The front ends that are installed here, and whether they can draw widgets."""
+    there = {}
+    for name in (*FRONT_ENDS, WIDGETS_OF_FRONT_ENDS):
+        with suppress(metadata.PackageNotFoundError):
+            there[name] = metadata.version(name)
+
+    if not there:
+        # The kernel of a Lab that is installed elsewhere is the common case.
+        yield Finding("note", "no JupyterLab or Notebook in this environment")
+        return
+
+    yield Finding("ok", ", ".join(f"{name} {v}" for name, v in there.items()))
+    if WIDGETS_OF_FRONT_ENDS not in there:
+        yield Finding(
+            "wrong",
+            "JupyterLab and Notebook cannot draw widgets here: cards stay still",
+            f"Install it beside them: pip install {WIDGETS_OF_FRONT_ENDS}.",
+        )
 
 
 def check_neighbours() -> Iterator[Finding]:
@@ -229,6 +255,24 @@ def check_folders() -> Iterator[Finding]:
     yield Finding("ok", f"settings are kept in {folder}")
 
 
+def check_ports() -> Iterator[Finding]:
+    """Whether a program may listen on this machine: sharing and signing in need it."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)):
+            pass
+    except OSError as error:
+        yield Finding(
+            "wrong",
+            f"nothing may listen on 127.0.0.1 here ({error.strerror}): no %mcp_serve, "
+            "and no sign-in by a browser",
+            "Allow connections of this machine to itself, or share by a command: "
+            "mcp-notebook serve.",
+        )
+        return
+
+    yield Finding("ok", "this machine can be listened on: %mcp_serve and sign-in work")
+
+
 def check_configuration(start: Path) -> Iterator[Finding]:
     """The servers of `.mcp.json` here or above: can each be read, and its command found?"""
     folders = (start.absolute(), *start.absolute().parents)
@@ -281,6 +325,7 @@ def examine_server(server: str) -> Iterator[Finding]:
     session = state.sessions.get(name)
     title = session.server_title or server
     yield Finding("ok", f"{title} connects in {took:.1f} s, protocol {session.era}")
+    yield Finding("ok", f"it offers {', '.join(session.offers) or 'nothing'}")
     begun = time.monotonic()
     current.run(state, session.refresh_tools())
     took = time.monotonic() - begun

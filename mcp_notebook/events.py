@@ -166,6 +166,9 @@ class Usage:
     dollars: float | None = None  # None: no price is known for this model
     request_id: str = ""
     seconds: float = 0.0
+    # what the model's service looked up itself; a search is paid for by the piece
+    web_searches: int = 0
+    web_pages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,8 @@ class Footer:
     dollars: float | None = None
     seconds: float = 0.0
     kept_bytes: int = 0  # bytes of tool results that did not go to the model
+    web_searches: int = 0
+    web_pages: int = 0
     notes: tuple[str, ...] = field(default=())
 
 

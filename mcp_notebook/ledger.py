@@ -124,7 +124,7 @@ class Ledger:
         Tokens and dollars of a turn belong to the calls that it asked for, in equal
         parts; those of a turn without calls to the answer. `dollars` is NaN where a
         price is unknown; `cached_tokens` were read from the cache, `written_tokens`
-        into it.
+        into it. `web_searches` and `web_pages` are what the model's service looked up.
         """
         pd = _load_pandas()
         parts = [
@@ -196,6 +196,8 @@ class Ledger:
             taken |= {
                 "written_tokens": usage.cache_write * share,
                 "output_tokens": usage.output * share,
+                "web_searches": usage.web_searches * share,
+                "web_pages": usage.web_pages * share,
             }
             if usage.dollars is None:
                 dollars = float("nan")
@@ -223,7 +225,14 @@ class Ledger:
             logger.warning("the log %s cannot be written: %s", self.file, error)
 
 
-_TOKENS = ("input_tokens", "cached_tokens", "written_tokens", "output_tokens")
+_TOKENS = (
+    "input_tokens",
+    "cached_tokens",
+    "written_tokens",
+    "output_tokens",
+    "web_searches",
+    "web_pages",
+)
 _SUMS = (
     "turns",
     "calls",

@@ -16,6 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mcp_notebook.errors import NotebookError
@@ -170,3 +171,28 @@ async def let_go(process: asyncio.subprocess.Process) -> None:
     process._transport.close()  # type: ignore[attr-defined] - asyncio offers no other way
     for _ in range(TURNS):
         await asyncio.sleep(0)
+
+
+# what the folders of installed packages are called, on every system
+INSTALLED = ("site-packages", "dist-packages")
+
+
+def package_folders() -> list[str]:
+    """The folders of this kernel's path that packages were installed in, for a process of
+    ours that starts isolated; it takes them behind its own.
+
+    The notebook's folder is not among them, although editors and `PYTHONPATH` put it on
+    the kernel's path: a `random.py` beside the notebook is no module of ours. What is
+    loaded from elsewhere counts, too.
+    """
+    own = str(Path(__file__).resolve().parents[1])
+    modules = [
+        sys.modules.get(name) for name in ("pyarrow", "numpy", "duckdb", "sqlglot")
+    ]
+    files = [getattr(module, "__file__", None) for module in modules]
+    others = {str(Path(file).parents[1]) for file in files if file}
+    return [
+        folder
+        for folder in dict.fromkeys([*filter(None, sys.path), own, *sorted(others)])
+        if Path(folder).name in INSTALLED or folder in (own, *others)
+    ]

@@ -7,6 +7,7 @@ import keyword
 import re
 import unicodedata
 from collections.abc import Container, Mapping
+from pathlib import Path
 from typing import Any
 
 from mcp_notebook.sql_words import (
@@ -38,13 +39,13 @@ def suggest(server: str, tool: str, arguments: Mapping[str, Any]) -> str:
     """
     named = _from_sql(sql_of(arguments))
     if not named:
-        named = _VERBS.sub("", _identifier(tool)) or server
+        named = _VERBS.sub("", identifier(tool)) or server
         if named in ("", "database", "sql", "query", "data", "rows"):
             named = f"{server}_{named}"
         else:
             named = named
 
-    return _identifier(named)
+    return identifier(named)
 
 
 def _from_sql(sql: str) -> str:
@@ -65,7 +66,7 @@ def _from_sql(sql: str) -> str:
     return name.lower()
 
 
-def _identifier(text: str) -> str:
+def identifier(text: str) -> str:
     # Python reads a name in this form: `ｐrint` is `print`
     plain = unicodedata.normalize("NFKC", text)
     name = _NOT_A_NAME.sub("_", plain).strip("_").lower() or "table"
@@ -94,3 +95,12 @@ def free(name: str, taken: Container[str]) -> str:
         candidate, number = f"{name}_{number}", number + 1
 
     return candidate
+
+
+def free_path(name: str) -> Path:
+    """A file of that name that is not there yet: `report.pdf`, `report_2.pdf`."""
+    path, number = Path(name), 1
+    while path.exists():
+        number += 1
+        path = Path(name).with_stem(f"{Path(name).stem}_{number}")
+    return path

@@ -408,25 +408,38 @@ _READABLE = re.compile(
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\W_]+")
 
-_SHAPES = re.compile(
-    r"""
-    \bsk-[A-Za-z0-9_-]{16,}                                    # Anthropic, OpenAI and others
-    | \bgh[pousr]_[A-Za-z0-9]{20,} | \bgithub_pat_\w{20,} | \bglpat-[\w-]{16,}
-    | \bxox[abeoprs]-[\w-]{10,} | \b(?:AKIA|ASIA)[0-9A-Z]{16}\b | \bAIza[\w-]{30,}
-    | \bhf_[A-Za-z0-9]{20,} | \bnpm_[A-Za-z0-9]{30,} | \bpypi-[\w-]{30,}
-    | \beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+                     # JSON web token
-    | -----BEGIN[ ][A-Z ]*PRIVATE[ ]KEY-----.*?(?:-----END[ ][A-Z ]*PRIVATE[ ]KEY-----|\Z)
-    | (?<=://)[^\s:/@]{0,100}:[^\s/@]{1,200}(?=@)              # user:password in a URL
-    """,
-    re.VERBOSE | re.DOTALL,
+# Keys of known shapes. Each pattern begins with its letters, which is what the engine
+# skips to; as one choice of all it would try each at every character, and one address
+# in a text made its search twenty times as long. None looks at a run of letters twice.
+_KEYS = (
+    (("sk-",), r"[A-Za-z0-9_-]{16,}"),  # Anthropic, OpenAI and others
+    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"[A-Za-z0-9]{20,}"),
+    (("github_pat_",), r"\w{20,}"),
+    (("glpat-",), r"[\w-]{16,}"),
+    (("xox",), r"[abeoprs]-[\w-]{10,}"),
+    (("AKIA", "ASIA"), r"[0-9A-Z]{16}\b"),
+    (("AIza",), r"[\w-]{30,}"),
+    (("hf_",), r"[A-Za-z0-9]{20,}"),
+    (("npm_",), r"[A-Za-z0-9]{30,}"),
+    (("pypi-",), r"[\w-]{30,}"),
 )
-# What one of the patterns begins with. Looking for these is a tenth of the pattern's
-# time, and most texts hold none.
-_SHAPE_STARTS = (
-    *("sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox"),
-    *("AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-", "eyJ", "-----BEGIN ", "://"),
-)
-_NAME_STARTS = ("pass", "secret", "key", "credent", "author", "token")
+_SHAPES = {
+    **{
+        start: re.compile(rf"{start}(?<=\b{start}){rest}")
+        for starts, rest in _KEYS
+        for start in starts
+    },
+    "-----BEGIN ": re.compile(
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+        r".*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+        re.DOTALL,
+    ),
+    # user:password in a URL
+    "://": re.compile(r"://(?P<secret>[^\s:/@]{0,100}:[^\s/@]{1,200})(?=@)"),
+    # A JSON web token. It takes a run of letters whether or not the other parts follow:
+    # began anew at the next `eyJ` of the run, it would look at the run's end each time.
+    "eyJ": re.compile(r"eyJ[\w-]*+(?P<secret>\.eyJ[\w-]{8,}+(?:\.[\w-]++)+)?"),
+}
 # In text the end of a name is enough. A pattern that also took its beginning would try
 # every letter of a long word as one: quadratic time.
 _IN_TEXT = _CERTAIN.replace("_?", "[_-]?")
@@ -444,6 +457,17 @@ _NAMED_IN_TEXT = re.compile(
     rf"(?P<name>(?:{_IN_TEXT})\s*[:=]\s*)(?:(?:Bearer|Basic)\s+)?[^\s,;\"'(){{}}\[\]]+",
     re.IGNORECASE,
 )
+# The end of each name with what comes after it, in folded text: most texts hold none, and
+# with its letters in front that is found out in a tenth of the time of the patterns above.
+_AFTER_NAME = r"(?:\\?[\"']|\"\")?\s*[:=]"
+_NAME_ENDS = {
+    "pass": re.compile(rf"pass[_-]?(?:word|wd|phrase){_AFTER_NAME}"),
+    "credential": re.compile(rf"credentials?{_AFTER_NAME}"),
+    **{
+        end: re.compile(rf"{end}{_AFTER_NAME}")
+        for end in ("secret", "key", "authorization", "token")
+    },
+}
 
 _NUMBERS = re.compile(r"[\d\s.,:+/TZ_-]+|v?\d+(?:\.\d+)+[\w.-]{0,8}")
 _PATH = re.compile(r"[/~]|\.\.?/|[A-Za-z]:[\\/]|file:")
@@ -606,7 +630,8 @@ def seal_text(
 ) -> str:
     """Text without secrets. `prose`: `password: x` counts as well as `"password": "x"`."""
     folded = text.casefold()
-    if any(word in folded for word in _NAME_STARTS):
+    ends = _NAME_ENDS.items()
+    if any(letters in folded and end.search(folded) for letters, end in ends):
         text = _NAMED_IN_JSON.sub(rf"\g<name>{MASK}", text)
         if prose:
             text = _NAMED_IN_TEXT.sub(rf"\g<name>{MASK}", text)
@@ -616,7 +641,16 @@ def seal_text(
 
 def mask(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """The text with `***` for each secret that is known by its value."""
-    return _mask_values(text, _secret_values(environ))
+    values = _secret_values(environ)
+    searched_for = (KNOWN.version, values)
+    if not _CLEAN.leave_out([text], searched_for):
+        return text
+
+    masked = _mask_values(text, values)
+    if masked == text:
+        _CLEAN.add([text], searched_for)
+
+    return masked
 
 
 def hide(value: Any) -> Any:
@@ -637,6 +671,9 @@ def mask_json(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
     # one look at all of it is the usual case; the separator counts as white space
     searched_for = (KNOWN.version, values)
     fresh = _CLEAN.leave_out(_texts_in(value), searched_for)
+    if not fresh:
+        return value
+
     whole = "\x1e".join(fresh)
     if _mask_values(whole, values) == whole:
         _CLEAN.add(fresh, searched_for)
@@ -646,29 +683,38 @@ def mask_json(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
 
 
 class CleanTexts:
-    """Texts in which nothing was found, as long as the same secrets are known: what
-    servers say of themselves stands in every request.
+    """Texts in which nothing was found, as long as the same secrets are known: a text
+    passes several exits, and what servers say of themselves stands in every request.
     """
 
-    LENGTHS = range(100, 20_000)  # characters; shorter ones are as fast to search
-    MOST = 500
+    LONGEST = 20_000  # characters of one text
+    MOST_TEXTS, MOST_CHARACTERS = 2_000, 2_000_000
 
     def __init__(self) -> None:
-        self._texts: set[str] = set()
-        self._of: Any = None
+        # What was searched for, and the texts without it. One value, so that a thread
+        # which searched for less adds to what it searched for, and to nothing newer.
+        self._kept: tuple[Any, set[str]] = (None, set())
+        self._characters = 0
 
     def leave_out(self, texts: list[str], of: Any) -> list[str]:
         """Those of the texts that are still to be searched; `of` says by what."""
-        if of != self._of or len(self._texts) > self.MOST:
-            self._texts, self._of = set(), of
+        kept_of, clean = self._kept
+        is_full = len(clean) > self.MOST_TEXTS
+        if of != kept_of or is_full or self._characters > self.MOST_CHARACTERS:
+            clean = set()
+            self._kept, self._characters = (of, clean), 0
 
-        clean = self._texts
         return [text for text in texts if text not in clean]
 
     def add(self, texts: Iterable[str], of: Any) -> None:
         """These were searched, and nothing was found; unless a secret came meanwhile."""
-        if of == self._of:
-            self._texts.update(text for text in texts if len(text) in self.LENGTHS)
+        kept_of, clean = self._kept
+        if of != kept_of:
+            return
+
+        short = [text for text in texts if len(text) <= self.LONGEST]
+        self._characters += sum(map(len, short))
+        clean.update(short)
 
 
 _CLEAN = CleanTexts()
@@ -700,14 +746,15 @@ def _texts_in(value: Any) -> list[str]:
 
 def has_secret_shape(text: str) -> bool:
     """Whether a key of a known shape stands in the text."""
-    return _SHAPES.search(text) is not None
+    return _hide_shapes(text) != text
 
 
 def secret_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables whose values are known to be secret, with these."""
     found = {}
     for name in _secret_names(tuple(environ)):
-        value = environ[name]
+        # another thread may have taken it away
+        value = environ.get(name, "")
         # a path is where a secret is, not the secret (GOOGLE_APPLICATION_CREDENTIALS)
         is_path = os.sep in value and os.path.exists(value)
         if len(value) >= LEAST and not is_path:
@@ -763,10 +810,29 @@ def _mask_values(text: str, values: tuple[str, ...]) -> str:
     if values:
         text = finder_of(values).hide(text)
 
-    if any(start in text for start in _SHAPE_STARTS):
-        text = _SHAPES.sub(MASK, text)
+    return _hide_shapes(text)
+
+
+def _hide_shapes(text: str) -> str:
+    for start, shape in _SHAPES.items():
+        # looking for the letters is a tenth of the pattern's time; most texts hold none
+        if start in text:
+            text = shape.sub(_hide_shape, text)
 
     return text
+
+
+def _hide_shape(found: re.Match[str]) -> str:
+    if "secret" not in found.re.groupindex:
+        return MASK
+
+    if found["secret"] is None:
+        return found[0]
+
+    if found[0].startswith("://"):
+        return f"://{MASK}"
+
+    return MASK
 
 
 def _mask_json(value: Any, values: tuple[str, ...]) -> Any:
@@ -785,6 +851,36 @@ def _mask_json(value: Any, values: tuple[str, ...]) -> Any:
     return value
 
 
+class EnvironmentSecrets:
+    """The secret values of an environment, as it is now: a variable may be set at any
+    time. Of `os.environ` what it keeps is compared, a twentieth of reading it anew.
+    """
+
+    def __init__(self) -> None:
+        # the last environment, and its secret values
+        self._last: tuple[dict[Any, Any], tuple[str, ...]] = ({}, ())
+
+    def values_of(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """The values in order, each once."""
+        kept = getattr(environ, "_data", None)
+        before, values = self._last
+        if type(kept) is dict and kept == before:
+            return values
+
+        copied = dict(kept) if type(kept) is dict else {}
+        values = tuple(sorted(set(secret_variables(environ).values())))
+        names = _secret_names(tuple(environ))
+        # whether a value is a path is for the disk to say, each time
+        if any(os.sep in environ.get(name, "") for name in names):
+            self._last = ({}, ())
+        else:
+            self._last = (copied, values)
+
+        return values
+
+
+_ENVIRONMENT = EnvironmentSecrets()
+
+
 def _secret_values(environ: Mapping[str, str]) -> tuple[str, ...]:
-    # Looked up anew for every text: a variable may be set at any time.
-    return tuple(sorted(set(secret_variables(environ).values())))
+    return _ENVIRONMENT.values_of(environ)

@@ -209,6 +209,38 @@ def value_text(value: object, masked: Masked | None = None) -> str | None:
     return clip(visible(clip(written, CELL)), CELL)
 
 
+def whole_text(value: pa.Scalar) -> str | None:
+    """A value of Arrow as its whole text, however long and with nothing hidden taken
+    out: for a file, a clipboard, a reader of one cell. None for NULL.
+
+    A list, a structure and a map are JSON, bytes are hexadecimal, a fraction has all
+    its digits.
+    """
+    bare = _bare(value)
+    if bare is None:
+        return None
+
+    kind = value_kind(bare.type)
+    if kind.nested:
+        return json.dumps(
+            _json_value(_python_value(bare, True)), ensure_ascii=False, default=str
+        )
+    if kind is BINARY:
+        return bare.as_py().hex()
+    if kind is FLOAT:
+        return repr(bare.as_py())
+    return kind.write(bare)
+
+
+def _json_value(value: Any) -> Any:
+    """The same with names that are texts, as JSON wants them."""
+    if isinstance(value, dict):
+        return {str(key): _json_value(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_json_value(inner) for inner in value]
+    return value
+
+
 def _holds_encoded(type_: pa.DataType) -> bool:
     return pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_)
 

@@ -8,6 +8,7 @@ pytest PATH       all tests of that file or folder
 """
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +40,7 @@ FAST = {
 }
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("all", max_examples=300, derandomize=True, **_COMMON)
+settings.register_profile("all", max_examples=150, derandomize=True, **_COMMON)
 settings.register_profile("quick", max_examples=40, **_COMMON)
 
 
@@ -54,6 +55,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="the whole suite without what a plain pytest has run already",
     )
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process more than cores: a third of the time is waiting for servers."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -110,9 +110,9 @@ def measure(root):
         modules[".".join(parts).removesuffix(".__init__")] = path
     lines = [line for path in trees for line in path.read_text().split("\n")]
     code = [line for line in lines if line.strip() and not line.strip().startswith("#")]
-    functions = [
-        n for t in trees.values() for n in ast.walk(t) if isinstance(n, FUNCTIONS)
-    ]
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    functions = [node for node in nodes if isinstance(node, FUNCTIONS)]
+    decided = [decisions(function) for function in functions]
     names = [f.name.strip("_") for f in functions if not f.name.startswith("__")]
     classes = collections.defaultdict(set)
     for path, tree in trees.items():
@@ -132,18 +132,10 @@ def measure(root):
     return {
         "files": len(trees),
         "lines": len(lines),
-        "decisions per 100 body lines": round(
-            100 * sum(map(decisions, functions)) / body
-        ),
-        "most decisions in a function": max(map(decisions, functions), default=0),
+        "decisions per 100 body lines": round(100 * sum(decided) / body),
+        "most decisions in a function": max(decided, default=0),
         "comprehensions per 1,000 lines": round(
-            1000
-            * sum(
-                isinstance(n, COMPREHENSIONS)
-                for t in trees.values()
-                for n in ast.walk(t)
-            )
-            / len(code)
+            1000 * sum(isinstance(node, COMPREHENSIONS) for node in nodes) / len(code)
         ),
         "lines over 100 columns, %": round(
             100 * sum(len(line) > 100 for line in code) / len(code), 1

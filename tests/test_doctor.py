@@ -84,6 +84,39 @@ def test_a_neighbour_that_wants_another_sdk(installed):
     assert "ipykernel install" in found[0].advice
 
 
+def test_a_lab_without_what_draws_widgets(monkeypatch):
+    there = {"jupyterlab": "4.6.1", "ipywidgets": "8.1.9"}
+
+    def version(name: str) -> str:
+        if name in there:
+            return there[name]
+        raise doctor.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    found = only(doctor.check_jupyter())
+    assert found.level == "wrong"
+    assert "pip install jupyterlab_widgets" in found.advice
+    there["jupyterlab_widgets"] = "3.0.16"
+    (fine,) = doctor.check_jupyter()
+    assert "jupyterlab 4.6.1" in fine.what
+    there.clear()
+    assert only(doctor.check_jupyter()).level == "note"
+
+
+def test_a_machine_on_which_nothing_may_listen(monkeypatch):
+    (fine,) = doctor.check_ports()
+    assert fine.level == "ok"
+
+    def refuse(address: tuple[str, int]):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(doctor.socket, "create_server", refuse)
+    found = only(doctor.check_ports())
+    assert found.level == "wrong"
+    assert "Operation not permitted" in found.what
+    assert "mcp-notebook serve" in found.advice
+
+
 def test_no_key_and_a_key_whose_value_is_not_told():
     assert only(doctor.check_model({})).level == "note"
     (found,) = doctor.check_model({"ANTHROPIC_API_KEY": "sk-ant-canary"})
@@ -135,6 +168,8 @@ def test_a_server_that_is_well_is_told_with_its_times(capsys):
     told = capsys.readouterr().out
     assert "connects in" in told
     assert "it lists its tools in" in told
+    assert "it offers " in told
+    assert "tools" in told.split("it offers ")[1].split("\n")[0]
     assert "tokens of descriptions" in told
 
 

@@ -14,6 +14,7 @@ import string
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, unquote_plus
@@ -367,6 +368,70 @@ def test_time_is_linear_in_the_text_and_hardly_grows_with_the_values() -> None:
 
 
 LONG = ("-" * 16_000, "a" * 50_000, "token" * 4_000, "key=" * 4_000, "--" * 8_000 + "=")
+# What a key of a known shape or a secret's name begins with, again and again, with what
+# may stand between two of them: a pattern that looks at the rest anew each time shows.
+STARTS = (*secrets._SHAPES, *secrets._NAME_ENDS, "eyJaaaaaaaa", "-----BEGIN A")
+BETWEEN = ("", "-", ".", " ", ":", '":', '": "', "@", "\n", "/a:")
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_no_beginning_of_a_secret_takes_long_when_it_is_repeated(start: str) -> None:
+    started = time.process_time()
+    for between in BETWEEN:
+        one = start + between
+        seal_text(one * (50_000 // len(one)))
+    assert time.process_time() - started < 0.2 * len(BETWEEN)
+
+
+def test_an_address_in_a_text_does_not_make_its_search_longer() -> None:
+    def seconds(text: str) -> float:
+        rounds = []
+        for _ in range(5):
+            started = time.process_time()
+            secrets.mask(text)
+            rounds.append(time.process_time() - started)
+        return min(rounds)
+
+    words = "some words of a page " * 5_000
+    with_all = words + " ".join(secrets._SHAPES)
+    assert seconds(with_all) < 3 * max(seconds(words), 0.002)
+
+
+def test_a_text_that_was_clean_is_searched_again_for_what_is_learned_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At each size, since a clean text is remembered; and for variables as they are."""
+    for number, size in enumerate((0, 200, 19_000, 30_000)):
+        value = f"kq{number}7Zt0-Wm4c"
+        text = "y" * size + f" {value}"
+        assert hide(text) == hide([text])[0] == text
+        monkeypatch.setenv("THEIR_API_KEY", value)
+        assert value not in hide(text) + hide([text])[0]
+        monkeypatch.delenv("THEIR_API_KEY")
+        assert hide(text) == text
+        learn_secret("THEIR_API_KEY", value)
+        assert value not in hide(text) + hide([text])[0]
+
+
+def test_a_variable_that_holds_a_path_counts_from_when_the_path_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "a-place-of-keys"
+    place.touch()
+    monkeypatch.setenv("THEIR_API_KEY", str(place))
+    assert hide(str(place)) == str(place)
+    place.unlink()
+    assert hide(str(place)) == secrets.MASK
+
+
+def test_what_is_remembered_as_clean_is_bounded() -> None:
+    kept = secrets.CleanTexts()
+    for number in range(3 * kept.MOST_TEXTS):
+        fresh = kept.leave_out([f"{number:>19000}", f"{number:>30000}"], "v")
+        kept.add(fresh, "v")
+        _, texts = kept._kept
+        assert len(texts) <= kept.MOST_TEXTS + 1
+        assert sum(map(len, texts)) <= kept.MOST_CHARACTERS + kept.LONGEST
 
 
 @pytest.mark.parametrize("text", LONG, ids=lambda t: t[:5])

@@ -2,13 +2,17 @@
 none for the other.
 """
 
+import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,10 +24,23 @@ from mcp_notebook.config import (
     resolve_command,
     spec_fingerprint,
 )
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.config.userfiles import UserFile
 from mcp_notebook.notebook.opening import is_bundled, is_trusted
 from mcp_notebook.policy import CallRequest, Grants, Rules, decide, grant
+from mcp_notebook.policy.grants import MOST_TOMBSTONES
+from mcp_notebook.results import bounds, resources
+from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.fetch import Page, frame_page
+from mcp_notebook.sharing.query import SqlRunner
+from tests.results.test_bombs import (
+    HEADER,
+    WORKBOOK,
+    read_blob,
+    write_arrow,
+    write_cell,
+    write_workbook,
+)
 
 
 def _program(folder: Path) -> StdioServer:
@@ -176,6 +193,101 @@ RULES: list[tuple[str, dict[str, Any], str]] = [
     ("q(url='https://a.example/*')", {"url": "https://a.example\\.evil/x"}, "ask"),
     ("q(path='/data/*')", {"path": "/data/a.csv"}, "allow"),
     ("q(path='/data/*')", {"path": "/data/../etc/passwd"}, "ask"),
+    ("q(path='/data/*')", {"path": "/data/%2e%2e/etc/passwd"}, "ask"),
+    ("q(path='/data/*')", {"path": "/data\\..\\..\\etc"}, "ask"),
+    ("q(path='/data/*')", {"path": "/data/a\0/../../etc"}, "ask"),
+    ("q(path='/data/*')", {"path": "/data/" + "a/" * 50_000 + "../" * 50_002}, "ask"),
+    ("q(path='data/*')", {"path": "data/a.csv"}, "allow"),
+    ("q(path='data/*')", {"path": "data/../../etc/passwd"}, "ask"),
+    ("q(path='data/*')", {"path": "data\\..\\..\\etc"}, "ask"),
+    ("q(name='*.csv')", {"name": "a.csv"}, "allow"),
+    ("q(paths~'^/data/')", {"paths": ["/data/a", "/etc/passwd"]}, "ask"),
+    ("q(paths~'/data/')", {"paths": ["/data/a", "/data/b"]}, "allow"),
+    ("q(paths~'/data/')", {"paths": ["/data/a", "/data/../etc"]}, "ask"),
+    ("q(paths~'/data/')", {"paths": {"a": "/data/a", "b": ["/etc"]}}, "ask"),
+    ("q(url~'^https://a.example/')", {"url": "https://a.example/x"}, "allow"),
+    ("q(url~'a.example')", {"url": "https://a.example/x"}, "allow"),
+    ("q(url~'://a.example')", {"url": "https://u@evil/://a.example"}, "ask"),
+    ("q(url~'://a.example')", {"url": "https://a.example\\@evil/"}, "ask"),
+    ("q(sql~'orders')", {"sql": "select 1 from orders"}, "allow"),
+    ("q(sql~'orders')", {"sql": "drop table users /* orders */"}, "ask"),
+    ("q(sql~'orders')", {"sql": "drop table users -- orders"}, "ask"),
+    ("q(code~'^select')", {"code": "select 1; drop table orders"}, "ask"),
+    ("q(raw_sql~'^sel')", {"raw_sql": "select 1; drop table orders"}, "ask"),
+    ("q(sql!~'drop')", {"sql": "update t set a = 1"}, "allow"),
+    ("q(sql!~'drop')", {"sql": "DROP TABLE t"}, "ask"),
+    ("q(path!='/etc/*')", {"path": "/home/../etc/passwd"}, "ask"),
+    ("q(path!='/etc/*')", {"path": "/home/a"}, "allow"),
+    ("q(url!='https://evil.example/*')", {"url": "HTTPS://u@EVIL.example./x"}, "ask"),
+    ("q(url!='https://evil.example/*')", {"url": "https://good.example/x"}, "allow"),
+]
+# What a rule speaks of that denies: all that somebody may take an argument for.
+DENIED: list[tuple[str, dict[str, Any]]] = [
+    *(
+        ("q(url='https://evil.example/*')", {"url": url})
+        for url in (
+            "https://evil.example/",
+            "https://evil.example",
+            "HTTPS://EVIL.EXAMPLE/x",
+            "https://evil.example./x",
+            "https://evil.example:443/x",
+            "https://user:word@evil.example/x",
+            " https://evil.example/x",
+            "https://evil.example\\x",
+            "https:\\\\evil.example\\x",
+            "https:/evil.example/x",
+            "https:evil.example/x",
+            "https:///evil.example/x",
+            "https://evil.ex\tample/x",
+            "https://ｅvil.example/x",
+            "https://evil%2eexample/x",
+            "https://evil.example?x",
+            ["https://good.example/", "https://evil.example/x"],
+        )
+    ),
+    *(
+        ("q(path='/etc/*')", {"path": path})
+        for path in (
+            "/etc/passwd",
+            "//etc/passwd",
+            "/ETC/passwd",
+            "/tmp/../etc/passwd",
+            "/tmp/%2e%2e/etc/passwd",
+            "/./etc/passwd",
+            "/etc/../etc/passwd",
+            "file:///etc/passwd",
+            "\\etc\\passwd",
+            ["/home", "/etc/passwd"],
+            {"a": {"b": "/etc/passwd"}},
+        )
+    ),
+    *(
+        ("q(sql~'^drop')", {"sql": sql})
+        for sql in (
+            "drop table t",
+            " DROP table t",
+            "/* x */ drop table t",
+            "-- x\ndrop table t",
+            "select 1; drop table t",
+            "select 1;/**/drop/**/table t",
+            ["select 1", "drop table t"],
+        )
+    ),
+    ("q(sql~'drop table')", {"sql": "drop\n/* x */ table t"}),
+    ("q(sql!~'^select')", {"sql": "select 1; drop table t"}),
+    ("q(sql!~'^select')", {"sql": "update t set a = 1"}),
+    ("q(url!='https://good.example/*')", {"url": "https://good.example@evil/"}),
+    ("q(url!='https://good.example/*')", {"url": "https://good.example:99/"}),
+    ("q(path!='/data/*')", {"path": "/data/../etc"}),
+]
+SPARED: list[tuple[str, dict[str, Any]]] = [
+    ("q(url='https://evil.example/*')", {"url": "https://good.example/evil"}),
+    ("q(url!='https://good.example/*')", {"url": "https://good.example/x"}),
+    ("q(url!='https://good.example/*')", {"url": "https://GOOD.example/x"}),
+    ("q(path='/etc/*')", {"path": "/data/etc/passwd"}),
+    ("q(path!='/data/*')", {"path": "/data/a.csv"}),
+    ("q(sql~'^drop')", {"sql": "select dropped from t"}),
+    ("q(sql!~'^select')", {"sql": "select a/b from t where x like '%drop%'"}),
 ]
 
 
@@ -185,6 +297,36 @@ def test_a_rule_on_arguments_means_what_it_says(
 ) -> None:
     call = CallRequest("s", "q", arguments)
     assert decide(call, Rules(allow=(rule,)), Grants()).action == expected
+
+
+@pytest.mark.parametrize(("rule", "arguments"), DENIED)
+def test_a_rule_that_denies_or_asks_speaks_of_every_reading(
+    rule: str, arguments: dict[str, Any]
+) -> None:
+    call = CallRequest("s", "q", arguments)
+    assert decide(call, Rules(deny=(rule,), allow=("*",)), Grants()).action == "deny"
+    assert decide(call, Rules(ask=(rule,), allow=("*",)), Grants()).action == "ask"
+
+
+@pytest.mark.parametrize(("rule", "arguments"), SPARED)
+def test_a_rule_that_denies_speaks_of_nothing_else(
+    rule: str, arguments: dict[str, Any]
+) -> None:
+    call = CallRequest("s", "q", arguments)
+    assert decide(call, Rules(deny=(rule,), allow=("*",)), Grants()).action == "allow"
+
+
+def test_a_path_is_judged_by_where_its_links_lead(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "inside" / "way").symlink_to(tmp_path / "outside")
+    (tmp_path / "inside" / "a.csv").touch()
+    rule = f"q(path='{tmp_path}/inside/*')"
+    for path, allowed in (("inside/a.csv", "allow"), ("inside/way/a", "ask")):
+        call = CallRequest("s", "q", {"path": f"{tmp_path}/{path}"})
+        assert decide(call, Rules(allow=(rule,)), Grants()).action == allowed
+    denied = Rules(deny=(f"q(path='{tmp_path}/outside/*')",), allow=("*",))
+    assert decide(call, denied, Grants()).action == "deny"
 
 
 def test_what_one_kernel_takes_back_is_taken_back_in_all(tmp_path: Path) -> None:
@@ -202,6 +344,75 @@ def test_what_one_kernel_takes_back_is_taken_back_in_all(tmp_path: Path) -> None
     held["allowed"] += json.loads(old)["allowed"]
     path.write_text(json.dumps(held))
     assert [grant.tool for grant in Grants(path)] == ["b"]
+
+
+def test_what_is_taken_back_while_a_kernel_cannot_write_stays_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel on a full disk holds its own change, and no copy of all that there was."""
+    path = tmp_path / "approvals.json"
+    first, second = Grants(path), Grants(path)
+    first.add(grant("s", "spec", "a", "f", {}))
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _refuse)
+        first.add(grant("s", "spec", "b", "f", {}))
+
+    second.forget("s", "a")
+    assert not first.holds("spec", "a", "f")
+    assert first.holds("spec", "b", "f")
+    first.add(grant("s", "spec", "c", "f", {}))
+    assert sorted(grant.tool for grant in Grants(path)) == ["b", "c"]
+    # and what it takes back itself is taken back once there is room
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _refuse)
+        first.forget("s", "b")
+        assert not first.holds("spec", "b", "f")
+    first.add(grant("s", "spec", "d", "f", {}))
+    assert sorted(grant.tool for grant in Grants(path)) == ["c", "d"]
+
+
+def _refuse(_: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_what_is_taken_back_again_is_the_youngest_note(tmp_path: Path) -> None:
+    path = tmp_path / "approvals.json"
+    grants = Grants(path)
+    grants.add(grant("s", "spec", "a", "f", {}))
+    grants.forget("s", "a")
+    many = [grant("t", "spec", f"t{at}", "f", {}) for at in range(MOST_TOMBSTONES)]
+    grants.add(*many, grant("s", "spec", "a", "f", {}))
+    old = json.loads(path.read_text())["allowed"][-1]
+    grants.forget("t")
+    grants.forget("s")
+    held = json.loads(path.read_text())
+    path.write_text(json.dumps({**held, "allowed": [old]}))
+    assert list(Grants(path)) == []
+
+
+ODD_FILES: list[Any] = [
+    {"allowed": 5},
+    {"allowed": {"a": 1}},
+    {"allowed": [1, None, [], "x", {"server": []}]},
+    {"allowed": [], "removed": [1]},
+    {"allowed": [{"server": "s", "spec": [], "tool": "a", "fingerprint": "f"}]},
+    {"allowed": [{"server": "s", "spec": "spec", "tool": {}, "fingerprint": "f"}]},
+]
+
+
+@pytest.mark.parametrize("held", [*ODD_FILES, "[" * 100_000])
+def test_an_odd_file_allows_nothing_and_stops_nothing(
+    tmp_path: Path, held: Any
+) -> None:
+    path = tmp_path / "approvals.json"
+    path.write_text(held if isinstance(held, str) else json.dumps(held))
+    grants = Grants(path)
+    assert not grants.holds("spec", "a", "f")
+    assert grants.history("spec", "a", "f", {})
+    grants.add(grant("s", "spec", "a", "f", {}))
+    assert grants.holds("spec", "a", "f")
+    assert grants.forget("s") == 1
+    assert not grants.holds("spec", "a", "f")
 
 
 @pytest.mark.parametrize("content", ["{broken", '{"version": 99, "allowed": []}', "[]"])
@@ -250,3 +461,78 @@ def test_no_page_ends_its_own_frame(text: str, more: str) -> None:
     once = frame_page(Page("https://x/", 200, "text/plain", text))
     forged = frame_page(Page("https://x/", 200, "text/plain", once + more))
     assert forged.count(forged.splitlines()[-1]) == 1
+
+
+# ---- what stands beside the notebook is no part of ours
+
+# each says who ran it; so does a line of a `.pth`, and the two that Python looks for
+PLANTED = 'import os; open({log!r}, "a").write(f"{{os.getpid()}} {name}\\n")\n'
+OTHERS = (
+    *("mcp_notebook", "mcp", "pandas", "numpy", "pyarrow", "duckdb", "sqlglot"),
+    *("python_calamine", "anyio", "pydantic", "httpx2", "workbook_process"),
+    *("sitecustomize", "usercustomize", "conftest", "site", "__main__"),
+)
+
+
+def plant_modules(folder: Path, log: Path) -> None:
+    # without what Python itself begins with, so that the control ends well
+    first = ("__future__", "encodings", "codecs", "io", "abc", "os", "stat")
+    more = ("_collections_abc", "posixpath", "genericpath", "_sitebuiltins", "site")
+    names = {*sys.stdlib_module_names, *OTHERS} - {*first, *more}
+    for name in names:
+        text = PLANTED.format(log=str(log), name=name)
+        (folder / f"{name}.py").write_text(text)
+    (folder / "x.pth").write_text(PLANTED.format(log=str(log), name="x.pth"))
+    (folder / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
+    (folder / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "x"\n')
+
+
+async def start_all(book: bytes, arrow: bytes) -> list[int]:
+    """Every process of ours once, and how many rows each gave."""
+    resources._OPENERS.close()
+    runner = SqlRunner()
+    answer = await runner.query(Catalog(dict), "select 1 as one")
+    await runner.close()
+    read = [*read_blob(book, WORKBOOK).tables, *read_blob(arrow).tables]
+    resources._OPENERS.close()
+    return [answer.data.num_rows, *(table.data.num_rows for table in read)]
+
+
+@pytest.mark.slow
+async def test_no_module_beside_the_notebook_runs_in_a_process_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where an editor or PYTHONPATH put the notebook's folder first on the path."""
+    folder, log = tmp_path / "beside", tmp_path / "ran.txt"
+    folder.mkdir()
+    log.touch()
+    book = write_workbook(HEADER + write_cell(2, "A"))
+    arrow = write_arrow(pa.table({"a": [1]}), None, is_file=True)
+    monkeypatch.setattr(bounds, "SMALL_BYTES", -1)
+    await start_all(book, arrow)  # what this process loads, it loads before
+    plant_modules(folder, log)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    assert await start_all(book, arrow) == [1, 1, 1]
+    server = [
+        sys.executable,
+        *OWN_START,
+        "serve",
+        "database",
+        "--url",
+        "duckdb:///x.db",
+    ]
+    duckdb.connect("x.db").close()
+    done = await asyncio.to_thread(
+        subprocess.run, server, input=b"", capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    ran = log.read_text().splitlines()
+    assert [line for line in ran if not line.startswith(f"{os.getpid()} ")] == []
+    # the control: a Python that is not isolated runs them
+    open_python = [sys.executable, "-c", "import random, mcp_notebook"]
+    await asyncio.to_thread(subprocess.run, open_python, check=False)
+    ran = log.read_text()
+    assert " random" in ran
+    assert " mcp_notebook" in ran

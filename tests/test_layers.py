@@ -42,7 +42,7 @@ HOMES = {
     "anthropic": {"agent", "replay"},
     "ipywidgets": {"display"},
     "anywidget": {"display"},
-    "duckdb": {"sharing"},
+    "duckdb": {"sharing", "display"},
     "sqlglot": {"sharing", "sql_effects", "veil"},
     "psycopg": {"sharing"},
     "pandas": {"results", "sharing", "display", "ledger", "freeze"},
@@ -77,17 +77,22 @@ def files() -> list[Path]:
 
 
 @cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def imports_of(path: Path) -> tuple[tuple[str, bool], ...]:
     """(module, whether only for type checkers) of every import in a file."""
-    tree = ast.parse(path.read_text())
+    nodes = nodes_of(path)
     typing_only = {
         id(child)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for child in ast.walk(node)
     }
     found: list[tuple[str, bool]] = []
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found += [(alias.name, id(node) in typing_only) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -140,7 +145,7 @@ def test_third_party_packages_stay_in_the_parts_named_for_them(path: Path) -> No
 @pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_broad_except_says_why_it_is_a_boundary(path: Path) -> None:
     lines = path.read_text().split("\n")
-    for node in ast.walk(ast.parse("\n".join(lines))):
+    for node in nodes_of(path):
         broad = isinstance(node, ast.ExceptHandler) and (
             node.type is None
             or ast.unparse(node.type) in ("Exception", "BaseException")

@@ -393,7 +393,15 @@ def usage_of(
         dollars=0.0 if free else dollars_of(message),
         request_id=request_id,
         seconds=seconds,
+        web_searches=_count_looked_up(usage, "web_search_requests"),
+        web_pages=_count_looked_up(usage, "web_fetch_requests"),
     )
+
+
+def _count_looked_up(usage: Any, name: str) -> int:
+    # not every service that speaks the API has these counters
+    looked_up = getattr(usage, "server_tool_use", None)
+    return getattr(looked_up, name, 0) or 0
 
 
 def plain_name(model: str) -> str:

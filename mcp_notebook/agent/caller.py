@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,6 +43,7 @@ from mcp_notebook.naming import ASK, OWN_SERVER, PART
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.grants import HERE
 from mcp_notebook.secrets import seal_arguments, seal_text
+from mcp_notebook.untrusted_text import clip
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
@@ -117,6 +119,68 @@ async def repeat_result(first: First, call_id: str) -> ToolResult:
         shown = result.shown
 
     return replace(result, id=call_id, shown=shown, seconds=0.0, received_bytes=0)
+
+
+# Calls that fail in one way again and again: then what is known is worth more than
+# another try, or an offer to try.
+
+ALIKE = 3  # turns in a row
+_VALUES = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|\b\d[\d.,]*\b""")
+_KIND_WORDS = 3  # from which on words say what kind of failure it is
+
+
+@dataclass
+class AlikeFailures:
+    """Counts turns whose calls of a tool failed in one way. Several such calls of one
+    turn count once: the model could not learn from the first.
+    """
+
+    _now: dict[tuple[str, str], None] = field(default_factory=dict)
+    _worked: set[str] = field(default_factory=set)
+    _counts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def note(self, call: ToolCall, result: ToolResult) -> None:
+        """Take a result of the turn."""
+        name = f"{call.server}.{call.tool}".strip(".")
+        if result.outcome == "error":
+            self._now[name, kind_of_failure(result.shown)] = None
+        elif result.outcome == "ok":
+            self._worked.add(name)
+
+    def end_turn(self) -> str:
+        """What failed alike in the last turns, in words of ours: those of the failure
+        are a server's. "" while that is not so.
+        """
+        counts = {
+            key: self._counts.get(key, 0) + 1
+            for key in self._now
+            if key[0] not in self._worked
+        }
+        # another tool's turn between two failures is part of mending them
+        waiting = {key: n for key, n in self._counts.items() if key not in counts}
+        self._counts = counts | {
+            key: n for key, n in waiting.items() if key[0] not in self._worked
+        }
+        self._now, self._worked = {}, set()
+        for (name, _), count in counts.items():
+            if count >= ALIKE:
+                return f"{name} failed in the same way in {count} turns"
+
+        return ""
+
+
+def kind_of_failure(shown: str) -> str:
+    """The words of a failure without the values in it: `no such column`."""
+    first = next((line for line in shown.splitlines() if line.strip()), "failed")
+    pieces = _VALUES.sub("…", first).split(":")
+    kind = pieces[0]
+    for piece in pieces[1:]:
+        if len(kind.split()) >= _KIND_WORDS:
+            break
+
+        kind += f":{piece}"
+
+    return clip(" ".join(kind.split()), 80)
 
 
 # What the agent needs of whoever asks the person; the notebook has it in
@@ -222,6 +286,7 @@ class Caller:
     timeout: float = 60.0
     budget: Budget = field(default_factory=Budget)
     repeats: Repeats = field(default_factory=Repeats)
+    failures: AlikeFailures = field(default_factory=AlikeFailures)
     # where tools are looked up by the model instead of sent
     search: ToolSearch | None = None
     # None where nobody can be asked, nor was when this was recorded

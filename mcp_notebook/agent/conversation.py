@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.agent.pictures import picture_block
@@ -23,13 +24,21 @@ INTERRUPTED = "[interrupted by the user]"
 
 @dataclass
 class CellTurns:
-    """The latest run of a cell: which cell it went on from, and all that was said then."""
+    """The latest run of a cell: which cell it went on from, and all that was said then.
+
+    A cell may hold several questions; they are one run of it.
+    """
 
     parent: str  # an id; empty: the beginning
     after: list[dict[str, Any]]
     question: str
-    options: Any  # the question with its options, to be asked again
+    # the questions with their options, to be asked again; None: one that code asked
+    options: tuple[Any, ...]
     stale: bool = False
+    execution: str = ""  # of the cell
+    # the marks of the tables that it used or made, by their variables
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    was_told: bool = False  # that tables have changed
 
 
 @dataclass
@@ -48,6 +57,7 @@ class Conversation:
     # the latest run of each cell that asked, by the cell's id, in the order of the first
     runs: dict[str, CellTurns] = field(default_factory=dict)
     last_cell: str = ""  # whose run the next new cell goes on from
+    parent: str = ""  # which the cell that runs goes on from
     # one question at a time
     busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
@@ -108,38 +118,68 @@ class Conversation:
             dict(self.tool_names),
             self.model,
             self.tokens,
-            runs=dict(self.runs),
+            runs={name: replace(run) for name, run in self.runs.items()},
             last_cell=self.last_cell,
         )
 
-    def clear(self) -> None:
-        """Start anew."""
+    def start_anew(self) -> None:
+        """Begin with nothing said. The runs of earlier cells stay: one of them that
+        runs again goes on from what it went on from.
+        """
         self.messages, self.summaries, self.model, self.tokens = [], {}, "", 0
         self.tool_names, self.fallback = {}, None
-        self.runs, self.last_cell = {}, ""
+        self.last_cell = ""
 
-    def begin_cell(self, cell: str) -> None:
+    def begin_cell(
+        self, cell: str, *, execution: str = "", new: bool = False
+    ) -> list[dict[str, Any]]:
         """Go back to what a cell went on from when it ran before: its turns are replaced.
 
-        A new cell goes on from here.
+        A new cell goes on from here, a further question of the same execution from the
+        one before it. Returns the messages to go back to when nothing comes of it.
         """
-        known = self.runs.get(cell)
-        if known is None:
-            return
+        known, before = self.runs.get(cell), self.messages
+        goes_on = known is not None and execution and known.execution == execution
+        if new:
+            self.start_anew()
+            self.parent, before = "", []
+        elif known is None:
+            self.parent = self.last_cell
+        elif goes_on:
+            self.parent = known.parent
+            self.messages = copy.deepcopy(known.after)
+        else:
+            self.parent = known.parent
+            parent = self.runs.get(known.parent)
+            self.messages = copy.deepcopy(parent.after) if parent else []
 
-        parent = self.runs.get(known.parent)
-        self.messages = copy.deepcopy(parent.after) if parent else []
+        return before
 
-    def end_cell(self, cell: str, question: str, options: Any) -> list[str]:
+    def end_cell(
+        self, cell: str, question: str, options: Any, *, execution: str = ""
+    ) -> list[str]:
         """Keep the turns of a cell; returns the ids of the cells that went on from an
-        older run of it, which are stale now.
+        older run of it, which are stale now. Of several questions of one execution the
+        first one has them.
         """
-        known = self.runs.get(cell)
-        parent = self.last_cell if known is None else known.parent
-        was_stale = parent in self.runs and self.runs[parent].stale
-        self.runs[cell] = CellTurns(
-            parent, self.snapshot(), question, options, stale=was_stale
+        known, parent = self.runs.get(cell), self.parent
+        above = self.runs.get(parent)
+        run = CellTurns(
+            parent,
+            _share_beginning(self.messages, above.after if above else []),
+            question,
+            (options,),
+            stale=above is not None and above.stale,
+            execution=execution,
         )
+        goes_on = False
+        if known is not None and execution and known.execution == execution:
+            goes_on = True
+            run.question = f"{known.question}; {question}"
+            run.options = (*known.options, options)
+            run.tables = known.tables
+
+        self.runs[cell] = run
         self.last_cell = cell
         if known is None:
             return []
@@ -148,14 +188,17 @@ class Conversation:
         for other in stale:
             self.runs[other].stale = True
 
-        return stale
+        return [] if goes_on else stale
 
     def _cells_after(self, cell: str) -> list[str]:
-        found = [name for name, run in self.runs.items() if run.parent == cell]
-        for name in found:
-            found += [n for n in self._cells_after(name) if n not in found]
+        """The cells that went on from it, also by way of others, in their order."""
+        found = {cell: None}
+        # a cell that went on from another ran first after that one
+        for name, run in self.runs.items():
+            if run.parent in found:
+                found[name] = None
 
-        return [name for name in self.runs if name in found and name != cell]
+        return [name for name in found if name != cell]
 
     def stale_cells(self) -> list[str]:
         """The cells whose answers belong to another run of a cell before them."""
@@ -167,6 +210,17 @@ class Conversation:
             self.messages[-1]["content"].extend(added)
         else:
             self.messages.append({"role": role, "content": added})
+
+
+def _share_beginning(
+    messages: list[dict[str, Any]], before: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A copy of the messages that shares with another copy what is the same at their
+    beginning: a notebook of many cells holds each message once, not once a cell.
+    """
+    pairs = zip(messages, before, strict=False)
+    same = list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return [*before[: len(same)], *copy.deepcopy(messages[len(same) :])]
 
 
 def _text(text: str) -> Block:
@@ -346,7 +400,7 @@ def without_foreign(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     kept = []
     for message in messages:
-        blocks = [b for b in message["content"] if not _is_foreign(b)]
+        blocks = [without_citations(b) for b in message["content"] if not is_foreign(b)]
         kept.append(
             {**message, "content": blocks or [{"type": "text", "text": "(no answer)"}]}
         )
@@ -354,10 +408,18 @@ def without_foreign(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def _is_foreign(block: Block) -> bool:
-    return block["type"] in FOREIGN or (
-        block["type"].endswith("_tool_result") and block["type"] != "tool_result"
-    )
+def is_foreign(block: Block) -> bool:
+    """Whether only the service that wrote a block can read it."""
+    kind = block.get("type", "")
+    return kind in FOREIGN or (kind.endswith("_tool_result") and kind != "tool_result")
+
+
+def without_citations(block: Block) -> Block:
+    """A text, or a document that could be cited, without what only its service reads."""
+    if "citations" not in block:
+        return block
+
+    return {name: value for name, value in block.items() if name != "citations"}
 
 
 def _is_long(block: Block, summaries: dict[str, str]) -> bool:

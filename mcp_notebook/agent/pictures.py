@@ -139,7 +139,13 @@ def document_block(raw: bytes, name: str) -> Block:
     """The block for a PDF."""
     data = base64.b64encode(raw).decode()
     source = {"type": "base64", "media_type": "application/pdf", "data": data}
-    return {"type": "document", "source": source, "title": name[:200]}
+    return {
+        "type": "document",
+        "source": source,
+        "title": name[:200],
+        # what the answer takes from it becomes a footnote
+        "citations": {"enabled": True},
+    }
 
 
 def is_picture(raw: bytes) -> bool:

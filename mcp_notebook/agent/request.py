@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 
 from mcp_notebook.agent.backends import Backend, estimate_dollars
-from mcp_notebook.agent.conversation import Block, Conversation, without_foreign
+from mcp_notebook.agent.conversation import (
+    Block,
+    Conversation,
+    without_citations,
+    without_foreign,
+)
 from mcp_notebook.agent.sealing import seal_request
 from mcp_notebook.agent.toolset import FORBIDDEN_IN_NAME, MAX_NAME, Toolset
 from mcp_notebook.secrets import hide
@@ -130,6 +135,7 @@ class Request:
     # tools; more of them are searched for instead of sent, where Claude itself answers
     search_above: int = 30
     veil: Veil = NO_VEIL
+    web: bool = False  # whether the service itself may search and read pages
 
     def build(
         self, conversation: Conversation, tools: list[Block], *, final: bool
@@ -145,7 +151,7 @@ class Request:
             "model": self.backend.model,
             "max_tokens": self.max_tokens,
             "system": [system],
-            "messages": conversation.messages,
+            "messages": self._citable(conversation.messages),
         }
         if tools:
             request["tools"] = tools
@@ -163,13 +169,26 @@ class Request:
         if self.backend.caches:
             # One breakpoint after tools and system, one that moves with the last message.
             system["cache_control"] = MARK
-            request["messages"] = _mark_previous_end(conversation.messages)
+            request["messages"] = _mark_previous_end(request["messages"])
             if self.backend.marks_itself:
                 request["cache_control"] = MARK
             else:
                 request["messages"] = _mark_end(request["messages"])
 
         return admit(request)
+
+    def _citable(self, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The messages for an answer of a form, in which nothing can be cited."""
+        parts = [part for message in messages for part in message["content"]]
+        cites = any(part.get("type") == "document" for part in parts)
+        if self.schema is None or not cites:
+            return messages
+
+        return replace_parts(messages, _without_citing)
+
+
+def _without_citing(part: Block) -> Block:
+    return without_citations(part) if part.get("type") == "document" else part
 
 
 def _mark_previous_end(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ from mcp_notebook.agent.failures import (
 from mcp_notebook.agent.request import MOST_TAKEN_OUT, Recovery, Request, admit_reply
 from mcp_notebook.agent.sealing import seal_block
 from mcp_notebook.agent.toolset import choose_tools
+from mcp_notebook.agent.web import Footnotes, tell_block, web_refusal, web_tools
 from mcp_notebook.errors import (
     BackendError,
     BudgetError,
@@ -63,6 +64,11 @@ CANCELLED = "Interrupted by the person before it finished."
 SUM_UP = (
     "The limit of this cell is reached ({limit}). Call no more tools; sum up what you "
     "found and what is open."
+)
+STOP_TRYING = (
+    "Stop here: {failed}. Call no more tools, and do not offer to try again. Answer what "
+    "the results so far answer; then say what could not be found, why the calls failed, "
+    "and what the person can do about it."
 )
 STOPS = {
     "max_tokens": (
@@ -128,7 +134,12 @@ async def _turns(
         used=conversation.tool_names,
         asks=caller.person is not None,
     )
+    if request.web:
+        # in place: a search of ours holds this very list
+        tools += web_tools(cites=request.schema is None)
+
     budget = caller.budget
+    notes = Footnotes()
     limit = ""
     mended = False  # an answer of the wrong form is sent back once
     while True:
@@ -136,6 +147,7 @@ async def _turns(
             request.backend,
             lambda final=bool(limit): request.build(conversation, tools, final=final),
             caller.toolset.own_name,
+            notes if request.schema is None else None,
         )
         recovery = Recovery(conversation, tools, caller.toolset)
         taking = _take_turn(recovery, turn, budget, before)
@@ -149,7 +161,7 @@ async def _turns(
                 async for event in events:
                     yield event
 
-            limit = _begin_end(conversation, budget)
+            limit = _begin_end(conversation, budget, caller.failures.end_turn())
             continue
 
         conversation.answer_all(uses, NOT_RUN)
@@ -165,6 +177,10 @@ async def _turns(
         if problem:
             mended = True
             conversation.ask([{"type": "text", "text": problem}])
+
+    sources = notes.list_sources()
+    if sources is not None:
+        yield sources
 
     yield _stop(limit, turn.stop_reason)
 
@@ -232,6 +248,10 @@ async def _stream_accepted(
 
             return
         except RequestRefused as error:
+            no_web = web_refusal(error.said, recovery.tools, turn.backend.label)
+            if no_web is not None:
+                raise no_web from None
+
             note = recovery.take_out(error.said)
             if not note or taken_out == MOST_TAKEN_OUT:
                 raise
@@ -270,15 +290,17 @@ def _asks_for_calls(turn: ModelTurn) -> bool:
     return turn.stop_reason == "tool_use" and bool(tool_uses(turn.blocks))
 
 
-def _begin_end(conversation: Conversation, budget: Budget) -> str:
-    """The limit that is reached, if one is; Claude is told, and its next reply is the
-    last.
+def _begin_end(conversation: Conversation, budget: Budget, failed: str) -> str:
+    """The limit that is reached, or what failed alike too often; Claude is told, and
+    its next reply is the last.
     """
     limit = budget.limit_reached()
     if limit:
         conversation.ask([{"type": "text", "text": SUM_UP.format(limit=limit)}])
+    elif failed:
+        conversation.ask([{"type": "text", "text": STOP_TRYING.format(failed=failed)}])
 
-    return limit
+    return limit or failed
 
 
 def _problem(turn: ModelTurn, request: Request) -> str:
@@ -323,6 +345,7 @@ async def _call_all(
             result = await caller.perform(call, queue.put_nowait)
 
         results[call.id] = result
+        caller.failures.note(call, result)
         conversation.summaries[call.id] = summarize_result(
             call.server, call.tool, result
         )
@@ -408,6 +431,8 @@ def footer(backend: Backend, budget: Budget) -> Footer:
         dollars=spent.dollars,
         seconds=spent.seconds,
         kept_bytes=spent.kept_bytes,
+        web_searches=spent.web_searches,
+        web_pages=spent.web_pages,
     )
 
 
@@ -446,10 +471,12 @@ class ModelTurn:
         backend: Backend,
         build: Callable[[], dict[str, Any]],
         own_name: Callable[[str], str] = lambda name: name,
+        notes: Footnotes | None = None,
     ) -> None:
         self.backend = backend
         self._build = build
         self._own_name = own_name
+        self._notes = notes  # where what is cited is numbered; None: it is not shown
         self.blocks: list[dict[str, Any]] = []
         self.stop_reason = ""
         self.usage: Usage | None = None
@@ -530,6 +557,9 @@ class ModelTurn:
                     if block.type in _SILENT:
                         subject = self._own_name(getattr(block, "name", ""))
                         yield Working(_SILENT[block.type], subject)
+                elif event.type == "content_block_stop":
+                    for delta in self._end_block(event.content_block):
+                        yield delta
 
             message = stream.current_message_snapshot
             self._request_id = stream.request_id or ""
@@ -540,3 +570,22 @@ class ModelTurn:
             b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True)
             for b in message.content
         ]
+
+    def _end_block(self, block: Any) -> Iterator[StreamEvent]:
+        """What is told at the end of a block: its footnotes, what was looked up."""
+        if block.type not in ("text", "server_tool_use") and "tool_result" not in (
+            block.type
+        ):
+            return
+
+        plain = block.model_dump(mode="json")
+        note = tell_block(plain)
+        if note is not None and self.partial:
+            yield TextDelta("\n\n")  # what was said before is a paragraph of its own
+
+        if note is not None:
+            yield note
+
+        marks = self._notes.mark(plain) if self._notes is not None else ""
+        if marks:
+            yield TextDelta(marks)

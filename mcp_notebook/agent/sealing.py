@@ -17,7 +17,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.agent.conversation import Block
+from mcp_notebook.agent.conversation import (
+    Block,
+    is_foreign,
+    without_citations,
+)
 from mcp_notebook.events import ToolResult
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.secrets import (
@@ -33,8 +37,8 @@ from mcp_notebook.veil import Veil, says_nothing
 
 # first rows of a table whose texts are searched: a card shows no more
 LOOKED_AT = 2_000
-# A model's thinking is signed, and a picture is no text.
-UNTOUCHED = ("thinking", "redacted_thinking", "image", "document")
+# A picture is no text.
+UNTOUCHED = ("image", "document")
 LEARNED = 50_000  # first values of a masked column that are known from then on
 
 
@@ -177,7 +181,8 @@ def seal_request(body: dict[str, Any], veil: Veil) -> dict[str, Any]:
     """The arguments of a request as they leave: the last look, whatever came before.
 
     What servers say of themselves is searched for masked names, too. A model's own
-    thinking is signed, and goes back to the service that wrote it.
+    thinking is signed, and what its service found on the web is encrypted: both go back
+    to the service that wrote them.
     """
     # one look at all of it is the usual case, and finds nothing
     leaving = [body["system"], body.get("tools"), *map(_open_blocks, body["messages"])]
@@ -201,7 +206,13 @@ def _open_blocks(message: dict[str, Any]) -> Any:
     if isinstance(blocks, str):
         return blocks
 
-    return [block for block in blocks if block.get("type") not in UNTOUCHED]
+    return [without_citations(block) for block in blocks if not _is_untouched(block)]
+
+
+def _is_untouched(block: Block) -> bool:
+    # a call of the service's own tools may repeat what the person wrote
+    kind = block.get("type")
+    return kind in UNTOUCHED or (kind != "server_tool_use" and is_foreign(block))
 
 
 def _seal_words(block: Block, veil: Veil) -> Block:
@@ -217,10 +228,14 @@ def _seal_message(message: dict[str, Any], veil: Veil) -> dict[str, Any]:
 
 
 def _seal_content(block: Block, veil: Veil) -> Block:
-    if block.get("type") in UNTOUCHED:
+    if _is_untouched(block):
         return block
 
-    return hide(_map_texts(block, veil.hide_values))
+    sealed = hide(_map_texts(without_citations(block), veil.hide_values))
+    if "citations" in block:
+        sealed = {**sealed, "citations": block["citations"]}
+
+    return sealed
 
 
 def _map_texts(value: Any, change: Callable[[str], str]) -> Any:

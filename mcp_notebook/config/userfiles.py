@@ -66,18 +66,23 @@ def _key_in(path: Path) -> bytes:
     return made
 
 
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+
 class UserFile:
     """A JSON object in a file that several kernels read and write: the file alone says
     what holds, and every change reads it, changes it and writes it under a lock.
 
     A file that is damaged or of a newer version counts as empty and is left as it is.
-    What cannot be written holds for this kernel; `None` is no file at all.
+    What cannot be written holds for this kernel, as a change of what the file holds by
+    then: a copy of it would bring back what another kernel took back since. `None` is no
+    file at all.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        # what could not be written, by key; None: taken back
-        self._here: dict[str, Any] = {}
+        # changes that could not be written, in order
+        self._waiting: list[Change] = []
         self._seen: tuple[Any, dict[str, Any]] = (None, {})
 
     def get(self, key: str) -> Any:
@@ -90,13 +95,16 @@ class UserFile:
 
     def read(self) -> dict[str, Any]:
         """Everything that is kept, as the file is now."""
-        held = {**self._read_file(), **self._here}
+        held = self._read_file()
+        for make in self._waiting:
+            held = make(held)
+
         return {key: value for key, value in held.items() if value is not None}
 
-    def change(self, make: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    def change(self, make: Change) -> None:
         """Replace what is kept by what `make` makes of it; nobody writes in between."""
         if self.path is None:
-            self._hold_here(self.read(), make(self.read()))
+            self._seen = (None, make(self.read()))
             return
 
         try:
@@ -104,14 +112,10 @@ class UserFile:
             with _hold_lock(self.path):
                 self._check_readable()
                 write_whole(self.path, _as_bytes(make(self.read())))
-                self._here.clear()
+                self._waiting.clear()
         except (OSError, ValueError) as error:
             logger.warning("%s is not changed, only this kernel: %s", self.path, error)
-            self._hold_here(self.read(), make(self.read()))
-
-    def _hold_here(self, before: dict[str, Any], after: dict[str, Any]) -> None:
-        gone = dict.fromkeys(before.keys() - after.keys())
-        self._here = {**self._here, **gone, **after}
+            self._waiting.append(make)
 
     def _check_readable(self) -> None:
         """Raises ValueError for a file that would be lost if it were written."""
@@ -121,7 +125,7 @@ class UserFile:
 
     def _read_file(self) -> dict[str, Any]:
         if self.path is None:
-            return {}
+            return self._seen[1]
 
         try:
             about = self.path.stat()
@@ -141,7 +145,11 @@ class UserFile:
 
 
 def _parse(content: bytes) -> dict[str, Any]:
-    found = json.loads(content.decode("utf-8"))
+    try:
+        found = json.loads(content.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested without end; mend or remove it") from None
+
     if not isinstance(found, dict):
         raise ValueError("it holds no object; mend or remove it")
 

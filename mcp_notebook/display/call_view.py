@@ -32,12 +32,15 @@ ARGUMENTS = 24_000  # of all that it shows
 
 @dataclass(frozen=True, slots=True)
 class ShownColumn:
-    """A column of what is shown: its Arrow type in short, and how that type was found."""
+    """A column of what is shown: its Arrow type in short, how that type was found, and
+    what it holds in two short lines.
+    """
 
     name: str
     kind: str
     numeric: bool
     origin: str = ""
+    stats: tuple[str, str] = ("", "")
 
 
 def count_of(number: int, noun: str) -> str:
@@ -74,11 +77,13 @@ class TableView:
 
 
 class WholeTable(Protocol):
-    """A table of which any page can be looked at."""
+    """A table of which any part can be looked at."""
 
     @property
     def nbytes(self) -> int: ...
-    def page(self, asked: Mapping[str, Any]) -> dict[str, Any] | None: ...
+    @property
+    def explorer(self) -> Any: ...
+    def count(self, view: TableView) -> TableView: ...
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,16 @@ class CallView:
     def read(self) -> tuple[Argument, ...]:
         """Its arguments for reading: a card says them several times, and long SQL takes a while."""
         return read_arguments(self.arguments)
+
+    def with_counts(self) -> CallView:
+        """The same with what the columns of its tables hold."""
+        pairs = zip(self.tables, self.whole, strict=False)
+        counted = tuple(whole.count(view) for view, whole in pairs)
+        return replace(self, tables=counted + self.tables[len(counted) :])
+
+    def with_table(self, view: TableView, whole: WholeTable) -> CallView:
+        """The same with one table as its result."""
+        return replace(self, tables=(view,), whole=(whole,))
 
     @property
     def plain(self) -> str:
@@ -305,7 +320,7 @@ def saved_took(record: CallView) -> str:
 
 def took(record: CallView) -> str:
     """How long the call ran, "" when it did not."""
-    if record.seconds is None or record.status == "denied":
+    if not record.seconds or record.status == "denied":
         return ""
     return duration(record.seconds)
 

@@ -20,7 +20,7 @@ function argument({ name, short, parts }, cell) {
 function looking(model) {
   const waiting = new Map(), patience = 30_000;
   let last = 0;
-  const hear = ({ looked, page }) => waiting.get(looked)?.(page);
+  const hear = ({ looked, page }, buffers) => waiting.get(looked)?.(page && buffers?.length ? { ...page, bytes: buffers[0] } : page);
   model.on("msg:custom", hear);
   return (table) => (asked) => new Promise((done) => {
     const id = `${Math.random()}-${++last}`; // another view of the same card hears the answers too
@@ -90,7 +90,7 @@ function render({ model, el }) {
   el.classList.add("mcpn");
   // JupyterLab takes Enter and letters for its own; whoever came here by keyboard means this element.
   el.addEventListener("focusin", ({ target }) => {
-    const own = target.matches(":focus-visible");
+    const own = target.matches(":focus-visible, .frame, .popup *");
     for (const node of [target, el.getRootNode().host]) node?.toggleAttribute("data-lm-suppress-shortcuts", own);
   });
   const card = make("details", "card"), top = make("summary"), line = make("span", "line");

@@ -239,8 +239,10 @@ def _caption(view: TableView) -> str:
 
 
 def _column_head(column: ShownColumn) -> str:
-    kind = dim(escape(column.kind), "font-weight:normal;font-size:10px")
-    return _cell_html("th", f"{escape(column.name)}<br>{kind}", column)
+    small = "font-weight:normal;font-size:10px"
+    lines = [escape(column.name), dim(escape(column.kind), small)]
+    lines += [dim(escape(line), small) for line in column.stats if line]
+    return _cell_html("th", "<br>".join(lines), column)
 
 
 def _cell(value: str | None, column: ShownColumn) -> str:

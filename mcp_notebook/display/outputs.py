@@ -79,6 +79,13 @@ class CellScreen:
         sys.stdout.flush()
 
 
+def load_widgets() -> Any:
+    """The module of what is live in a cell: slow to import, and not wanted headless."""
+    from mcp_notebook.display import widgets
+
+    return widgets
+
+
 def _do_nothing() -> None:
     """What usually is to be done about a vacated place."""
 
@@ -179,6 +186,13 @@ def footer_line(footer: Footer) -> str:
     $0.012 · 8.4 s · 1.2 MB kept …`
     """
     pieces = [_short_hashes(footer.backend), _calls(footer), _tokens(footer)]
+    if footer.web_searches:
+        ending = "es" * (footer.web_searches != 1)
+        pieces.append(f"{footer.web_searches:,} web search{ending}")
+
+    if footer.web_pages:
+        pieces.append(f"{footer.web_pages:,} web page{'s' * (footer.web_pages != 1)}")
+
     if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
         pieces.append(dollars(footer.dollars))
 
@@ -416,9 +430,7 @@ class WidgetLine:
         self._widget: Any = None
 
     def draw(self, text: str, seconds: float, detail: str) -> None:
-        # ipywidgets is slow to import, and seldom wanted headless
-        from mcp_notebook.display import widgets
-
+        widgets = load_widgets()
         if self._widget is None:
             self._widget = widgets.Progress()
 

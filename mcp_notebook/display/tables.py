@@ -1,6 +1,6 @@
-"""What came of a call, for looking at. The rows of an Arrow table as text, exact and
-bounded: the first ones, which a card and a saved notebook show, and any page of the
-whole, which a live card asks for.
+"""What came of a call, for looking at. The first rows of an Arrow table as text, exact and
+bounded, which a card and a saved notebook show; the whole, of which a live card asks
+for more.
 """
 
 from __future__ import annotations
@@ -9,27 +9,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from mcp_notebook.display.call_view import CallView, ShownColumn, TableView, view_call
+from mcp_notebook.display.call_view import (
+    CallView,
+    ShownColumn,
+    TableView,
+    view_call,
+)
+from mcp_notebook.display.card import COLUMNS as STATIC_COLUMNS
 from mcp_notebook.display.charts import draw_all, draw_table
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.results.content import describe_file
 from mcp_notebook.untrusted_text import clip, visible
-from mcp_notebook.values import (
-    BOOLEAN,
-    NULL,
-    column_texts,
-    plain_column,
-    type_name,
-    value_kind,
-    without_view,
-)
+from mcp_notebook.values import column_texts, type_name, value_kind
 
 if TYPE_CHECKING:
+    from mcp_notebook.display.explorer import Explorer
     from mcp_notebook.results import Table
 
 ROWS = 200
@@ -64,13 +62,56 @@ def finish_view(view: CallView, event: ToolResult) -> CallView:
         error=(reading.error or event.shown) if failed else "",
         text="" if failed else reading.text,
         tables=view_tables(reading.tables, event.names, draws=not reading.charts),
-        whole=tuple(Explorer(table.data) for table in reading.tables),
+        whole=tuple(Whole(table.data, table.types) for table in reading.tables),
         notes=(
             *view.notes,
             *(clip(visible(note), 400) for note in (*_notes_of(event), *refused)),
         ),
         images=_pictures_of(event),
     )
+
+
+MOST_COUNTED = 24_000_000  # cells of a table whose columns are counted when it is saved
+FEW_ROWS = 5  # of fewer there is nothing to count
+
+
+class Whole:
+    """A table of which any part can be looked at."""
+
+    def __init__(self, data: pa.Table, types: Mapping[str, str]) -> None:
+        self._data, self._types = data, types
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the table."""
+        return self._data.nbytes
+
+    @cached_property
+    def explorer(self) -> Explorer:
+        """What answers; DuckDB loads for it, at the first table that is looked at."""
+        from mcp_notebook.display.explorer import Explorer
+
+        fields = self._data.schema
+        return Explorer(
+            self._data,
+            [show_column(one, self._types.get(one.name, "")) for one in fields],
+        )
+
+    def count(self, view: TableView) -> TableView:
+        """The view with what its columns hold, which is saved with its first rows; a
+        table that is too large for it says so.
+        """
+        across = min(STATIC_COLUMNS, len(view.columns))
+        if view.total < FEW_ROWS or not across or view.columns[0].stats != ("", ""):
+            return view
+        if view.total * across > MOST_COUNTED:
+            note = "columns of so many rows are counted in the live table only"
+            return replace(view, notes=(*view.notes, note))
+
+        told = self.explorer.describe(across)
+        pairs = zip(view.columns, told, strict=False)
+        columns = [replace(column, stats=stats) for column, stats in pairs]
+        return replace(view, columns=(*columns, *view.columns[across:]))
 
 
 def _pictures_of(event: ToolResult) -> tuple[tuple[str, str], ...]:
@@ -114,7 +155,7 @@ def view_tables(
 def _view(table: Table, name: str, budget: int) -> TableView:
     head = table.data.slice(0, ROWS).select(range(min(COLUMNS, table.data.num_columns)))
     columns = tuple(
-        _column(field, table.types.get(field.name, "")) for field in head.schema
+        show_column(field, table.types.get(field.name, "")) for field in head.schema
     )
     names = [column.name for column in columns]
     return TableView(
@@ -130,7 +171,8 @@ def _view(table: Table, name: str, budget: int) -> TableView:
     )
 
 
-def _column(field: pa.Field, origin: str) -> ShownColumn:
+def show_column(field: pa.Field, origin: str) -> ShownColumn:
+    """What a page says of a column."""
     return ShownColumn(
         clip(visible(field.name), 80),
         clip(type_name(field.type), 24),
@@ -168,157 +210,3 @@ def _row_texts(head: pa.Table) -> Rows:
 def _size(rows: Rows, names: list[str]) -> int:
     # json escapes make a text longer than its characters, so the text itself is measured.
     return len(json.dumps([rows, names], ensure_ascii=False).encode("utf-8", "replace"))
-
-
-# ---- a page of a whole table: sorted, filtered, ten rows at a time
-
-MOST_ROWS = 100  # of one page
-MOST_WORDS = 200  # characters of a filter
-
-
-class Explorer:
-    """Answers for one table. The order of the last question is kept, so that turning
-    pages costs nothing.
-    """
-
-    def __init__(self, data: pa.Table) -> None:
-        self._whole = data
-        self._asked: tuple[int | None, bool, str] | None = None
-        # row numbers in order; None is all as they came
-        self._rows: pa.Array | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the whole table."""
-        return self._whole.nbytes
-
-    @cached_property
-    def _data(self) -> pa.Table:
-        """The columns that are shown; most tables are never looked at twice."""
-        shown = self._whole.select(range(min(COLUMNS, self._whole.num_columns)))
-        return pa.table(
-            [without_view(column) for column in shown.columns], shown.column_names
-        )
-
-    def page(self, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-        """`{rows, found}` for `{by, down, find, start, count}`; what is no sensible
-        question counts as not asked.
-
-        None where Arrow cannot do what is asked: order a type, read it as text, or take
-        its rows in another order. The page has the first rows.
-        """
-        by, down = asked.get("by"), asked.get("down") is True
-        if isinstance(by, int) and 0 <= by < self._data.num_columns:
-            column = by
-        else:
-            column = None
-
-        find = str(asked.get("find") or "")[:MOST_WORDS]
-        start, count = asked.get("start"), asked.get("count")
-        try:
-            self._find(column, down, find)
-            if self._rows is None:
-                found = self._data.num_rows
-            else:
-                found = len(self._rows)
-
-            if _is_positive(start):
-                first = min(start, found)
-            else:
-                first = 0
-
-            if _is_positive(count):
-                size = min(count, MOST_ROWS)
-            else:
-                size = 10
-
-            some = self._rows_at(first, size)
-        except pa.ArrowException:
-            return None
-
-        rows = list(zip(*map(column_texts, some.columns), strict=True))
-        return {"rows": rows, "found": found}
-
-    def _find(self, by: int | None, down: bool, find: str) -> None:
-        """Put the rows of a question in order, unless it is the last one again."""
-        if (by, down, find) != self._asked:
-            self._rows = self._order(by, down, find)
-            self._asked = by, down, find
-
-    def _rows_at(self, first: int, size: int) -> pa.Table:
-        if self._rows is None:
-            return self._data.slice(first, size)
-        return self._data.take(self._rows.slice(first, size))
-
-    def _order(self, by: int | None, down: bool, find: str) -> pa.Array | None:
-        if find:
-            kept = self._matching_rows(find)
-        else:
-            kept = None
-
-        if by is None:
-            return kept
-
-        column = self._data.column(by)
-        if kept is not None:
-            column = column.take(kept)
-
-        column = _sortable(column)
-        if column is None:
-            return kept
-
-        if down:
-            way = "descending"
-        else:
-            way = "ascending"
-
-        order = pc.sort_indices(column, sort_keys=[("", way)])
-        if kept is None:
-            return order
-
-        return kept.take(order)
-
-    def _matching_rows(self, find: str) -> pa.Array:
-        """The rows in which a value holds the words, in any case."""
-        matched = None
-        for column in self._data.columns:
-            words = _as_text(column)
-            if words is None:
-                continue
-
-            holds = pc.match_substring(words, find, ignore_case=True)
-            holds = pc.fill_null(holds, False)
-            if matched is None:
-                matched = holds
-            else:
-                matched = pc.or_(matched, holds)
-
-        if matched is None:
-            return pa.array([], pa.int64())
-
-        return pc.indices_nonzero(matched)
-
-
-def _is_positive(number: object) -> TypeGuard[int]:
-    return isinstance(number, int) and number > 0
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """A column as text, None for one that has none (lists, structures)."""
-    try:
-        return pc.cast(plain_column(column), pa.large_string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
-
-
-def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """A column that Arrow can order: texts regardless of case, lists not at all."""
-    kind = value_kind(column.type)
-    if kind.nested or kind is NULL:
-        return None
-    if kind.text:
-        return pc.utf8_lower(plain_column(column))
-    if kind is BOOLEAN:
-        return _as_text(column)
-
-    return plain_column(column)

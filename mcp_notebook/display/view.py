@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from mcp_notebook.display.call_view import (
     MARKS,
@@ -30,6 +30,7 @@ from mcp_notebook.display.outputs import (
     WorkingLine,
     footer_line,
     line_form,
+    load_widgets,
     small_line,
     stop_line,
     thinking_fold,
@@ -52,6 +53,9 @@ from mcp_notebook.events import (
 )
 from mcp_notebook.untrusted_text import visible
 
+if TYPE_CHECKING:
+    from mcp_notebook.display.explorer import Explorer, TableLook
+
 # Tool calls on the screen, in the three forms: static output, a live card, text.
 #
 # A live card outlives its cell while there is room, so that its tables can still be
@@ -59,6 +63,9 @@ from mcp_notebook.untrusted_text import visible
 # its place on the page, as long as the kernel knows the card. Of too many the oldest
 # go, and their HTML stands there again.
 
+
+# (what answers for a table, what is looked at, its name) -> what the person is told
+Tell = Callable[["Explorer", "TableLook", str], str]
 
 # Takes a call's id and the person's reply, perhaps on another thread.
 Decide = Callable[[str, Reply], None]
@@ -80,8 +87,10 @@ class StaticCall:
         *,
         buttons: bool,
         expanded: bool,
+        tell: Tell | None = None,
     ) -> None:
         self.record = record
+        self._tell = tell
         self._slots = slots
         self._drawn = record
         self._expanded = expanded
@@ -110,10 +119,16 @@ class StaticCall:
     def freeze(self, *, expanded: bool = False) -> None:
         """Leave the last state behind as static output; `expanded` opens it."""
         self.end()
+        self._count()
         if expanded and not self._expanded:
             self._expanded = True
             self._update()
         self.draw()
+
+    def _count(self) -> None:
+        """Say of the columns what they hold, once there is nothing more to wait for."""
+        if self.has_table:
+            self.record = self.record.with_counts()
 
     def _update(self) -> None:
         self._slots.update(self._shown, self._static())
@@ -130,15 +145,14 @@ class WidgetCall(StaticCall):
     """
 
     def _start(self, decide: Decide, buttons: bool) -> None:
-        # ipywidgets is slow to import and not wanted when headless
-        from mcp_notebook.display import widgets
-
+        widgets = load_widgets()
         call_id = self.record.id
         self._card = widgets.Card(
             self.record,
             lambda reply: decide(call_id, reply),
             buttons=buttons,
             expanded=self._expanded,
+            tell=self._tell,
         )
         bundle = widgets.widget_bundle(self._card, card_text(self.record))
         self._shown = self._slots.show(bundle)
@@ -148,6 +162,7 @@ class WidgetCall(StaticCall):
 
     def freeze(self, *, expanded: bool = False) -> None:
         self.end()
+        self._count()
         self._expanded = self._card.expanded = self._card.expanded or expanded
         self._slots.update(
             self._shown,
@@ -399,7 +414,8 @@ class View:
     another thread. `buttons=False`: the question is asked elsewhere (a blocking cell),
     so cards have none. `expanded`: cards start open. `live`: somebody watches, so a
     line says what goes on while there is nothing to read for longer than `patience`
-    seconds. `thinking`: what the model says of it stays, folded.
+    seconds. `thinking`: what the model says of it stays, folded. `tell`: puts what is
+    looked at of a table into the next question.
     """
 
     def __init__(
@@ -412,6 +428,7 @@ class View:
         live: bool = False,
         patience: float = PATIENCE,
         thinking: bool = False,
+        tell: Tell | None = None,
         screen: Screen | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -420,7 +437,7 @@ class View:
         forms = {"text": TextCall, "widget": WidgetCall, "static": StaticCall}
         make = forms[mode]
         self._make = lambda record: make(
-            record, self._slots, decide, buttons=buttons, expanded=expanded
+            record, self._slots, decide, buttons=buttons, expanded=expanded, tell=tell
         )
         self._block: TextBlock | MarkdownBlock | None = None
         self._text_mode = mode == "text"

@@ -8,11 +8,13 @@ at the moment counts.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +48,7 @@ from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
     from mcp_notebook.charts.drawing import Drawing
+    from mcp_notebook.display.explorer import Explorer, TableLook
 
 _HERE = Path(__file__).parent
 _places = itertools.count(1)
@@ -92,8 +95,9 @@ class Card(anywidget.AnyWidget):
         *,
         buttons: bool,
         expanded: bool,
+        tell: Callable[[Explorer, TableLook, str], str] | None = None,
     ) -> None:
-        self._record = record
+        self._record, self._tell = record, tell
         self._question = approval_question(record)
         self._answer = answer
         # Numbered and not random: the place is in the saved page, which is to be the
@@ -114,7 +118,7 @@ class Card(anywidget.AnyWidget):
         with self.hold_sync():
             self.head = head_payload(record)
             if record.seconds is not None:
-                self.result = result_payload(record)
+                self.result = result_payload(record, tells=self._tell is not None)
 
     @property
     def nbytes(self) -> int:
@@ -127,7 +131,7 @@ class Card(anywidget.AnyWidget):
 
     def _hear(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if "look" in content:
-            self._send_page(content["look"])
+            self._answer_look(content["look"])
             return
 
         if not self.call["buttons"] or self._record.status != "approval":
@@ -148,16 +152,56 @@ class Card(anywidget.AnyWidget):
         )
         self.send({"shown": shown})
 
-    def _send_page(self, asked: object) -> None:
-        """Send a page of a whole table, or nothing where it is not there any more."""
+    def _answer_look(self, asked: object) -> None:
+        """Answer a question about a whole table, with nothing where it is not there any
+        more. What takes long is counted beside the kernel's own thread.
+        """
         if not isinstance(asked, dict) or not isinstance(asked.get("table"), int):
             return
 
-        at, found = asked["table"], None
-        if 0 <= at < len(self._record.whole):
-            found = self._record.whole[at].page(asked)
+        at = asked["table"]
+        if not 0 <= at < len(self._record.whole):
+            self.send({"looked": asked.get("id"), "page": None})
+            return
 
-        self.send({"looked": asked.get("id"), "page": found})
+        explorer = self._record.whole[at].explorer
+        if asked.get("what") == "counts":
+            _counting.submit(self._send_counts, explorer, asked)
+            return
+
+        found, buffers = self._find_answer(
+            explorer, self._record.tables[at].name, asked
+        )
+        self.send({"looked": asked.get("id"), "page": found}, buffers)
+
+    def _send_counts(self, explorer: Explorer, asked: dict[str, Any]) -> None:
+        left, width = asked.get("left"), asked.get("width")
+        found = []
+        if isinstance(left, int) and isinstance(width, int):
+            with contextlib.suppress(Exception):  # boundary: a header without counts
+                found = explorer.tell_counts(left, width)
+
+        self.send({"looked": asked.get("id"), "page": {"counts": found}})
+
+    def _find_answer(
+        self, explorer: Explorer, name: str, asked: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, list[bytes]]:
+        """What a page asks for, and the bytes of a file that goes with it."""
+        look = explorer.read_look(asked)
+        match asked.get("what"):
+            case "cell":
+                return explorer.cell(asked), []
+            case "code":
+                return explorer.code(look, name), []
+            case "file":
+                return explorer.file(look, name, asked.get("kind"))
+            case "tell" if self._tell is not None:
+                return {"said": self._tell(explorer, look, name)}, []
+
+        return explorer.page(asked), []
+
+
+_counting = ThreadPoolExecutor(1, "mcp-notebook-counts")
 
 
 class QuestionForm(anywidget.AnyWidget):
@@ -246,6 +290,34 @@ class Progress(anywidget.AnyWidget):
             soon = bool(thinking) and 0 <= seconds - self._said < OFTEN
             if thinking != self.thinking and not soon:
                 self.thinking, self._said = thinking, seconds
+
+
+class CodeCells(anywidget.AnyWidget):
+    """Offers an answer's blocks of code on the page, each to be put into a cell below
+    the one that asked. It is nowhere shown itself.
+    """
+
+    _esm = _script("parts", "code")
+    cell = traitlets.Unicode().tag(sync=True)  # the id of the cell that asked
+    # pairs: the block's text on the page, and the code that it stands for
+    blocks = traitlets.List().tag(sync=True)
+
+
+MOST_OFFERED = 60  # answers whose code is offered; the oldest go
+_offered: dict[str, CodeCells] = {}
+
+
+def offer_code(cell: str, blocks: Sequence[tuple[str, str]]) -> None:
+    """Offer the code of a cell's answer, in the place of its answer before."""
+    earlier = _offered.pop(cell, None)
+    if earlier is not None:
+        earlier.close()
+
+    if blocks:
+        _offered[cell] = CodeCells(cell=cell, blocks=[list(pair) for pair in blocks])
+
+    while len(_offered) > MOST_OFFERED:
+        _offered.pop(next(iter(_offered))).close()
 
 
 # ---- what a live card is sent
@@ -360,13 +432,15 @@ def head_payload(record: CallView) -> dict[str, Any]:
     }
 
 
-def result_payload(record: CallView) -> dict[str, Any]:
-    """What came of the call; an empty mapping while it runs."""
+def result_payload(record: CallView, *, tells: bool = False) -> dict[str, Any]:
+    """What came of the call; an empty mapping while it runs. `tells`: a view of a table
+    can be put into the next question.
+    """
     if record.seconds is None:
         return {}
 
     return {
-        "tables": [_table_json(view) for view in record.tables],
+        "tables": [{**_table_json(view), "tells": tells} for view in record.tables],
         "text": _bound_text(record.plain),
         "text_label": text_label(record),
         "notes": record.notes,
@@ -398,11 +472,11 @@ def _table_json(view: TableView) -> dict[str, Any]:
         ],
         "rows": view.rows,
         "total": view.total,
+        "width": view.width,
         "badges": badges(view.truncated, view.approximate),
         "chart": _chart_json(view.chart),
         "partial": _first_rows(view),
         "notes": [
-            *_first_columns(view),
             *([view.truncated] if view.truncated else []),
             *view.notes,
         ],
@@ -423,17 +497,18 @@ def _chart_json(drawing: Drawing | None) -> dict[str, Any] | None:
 
 
 def _first_rows(view: TableView) -> str:
-    """What is said where only the first rows can be looked at; "" when they are all."""
-    if view.total == len(view.rows):
+    """What is said where only the first rows and columns can be looked at; "" when they
+    are all.
+    """
+    parts = []
+    if view.total > len(view.rows):
+        parts.append(f"the first {len(view.rows):,} of {view.total:,} rows")
+    if view.width > len(view.columns):
+        parts.append(f"the first {len(view.columns)} of {view.width:,} columns")
+    if not parts:
         return ""
-    some = f"The first {len(view.rows):,} of {view.total:,} rows"
-    return f"{some} are here; sorting and the filter see those."
 
-
-def _first_columns(view: TableView) -> list[str]:
-    if view.width == len(view.columns):
-        return []
-    return [f"The first {len(view.columns)} of {view.width:,} columns are here."]
+    return f"The kernel has this table no more: {' and '.join(parts)} are here."
 
 
 def _bound_text(text: str) -> str:

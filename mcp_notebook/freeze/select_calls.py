@@ -135,18 +135,13 @@ class _Links:
     def _read(
         self, call: Call, made: Mapping[str, tuple[Call, Kept]], around: Surroundings
     ) -> None:
-        sql = sql_of(call.arguments) or str(call.arguments.get("sql", ""))
         tables = {
             n
             for n, v in around.namespace.items()
             if not n.startswith("_") and hasattr(type(v), "columns")
         }
         known = {*made, *tables, *call.sources}
-        if call.chart is not None:
-            named = {call.chart.table} & known
-        else:
-            named = around.tables(sql, known)
-
+        named = tables_named(call, known, around.tables)
         self.needs[call] = {name: made[name] for name in sorted(named) if name in made}
         self.own[call] = tuple(sorted(name for name in named if name not in made))
 
@@ -182,6 +177,15 @@ class _Links:
             for other in among
             for maker, _ in self.needs.get(other, {}).values()
         )
+
+
+def tables_named(call: Call, known: Collection[str], tables: Tables) -> set[str]:
+    """Which of the notebook's tables a call to its own server reads."""
+    if call.chart is not None:
+        return {call.chart.table} & set(known)
+
+    sql = sql_of(call.arguments) or str(call.arguments.get("sql", ""))
+    return tables(sql, known)
 
 
 def reads(call: Call) -> bool:

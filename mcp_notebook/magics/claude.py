@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from mcp_notebook.errors import ConfigError
 from mcp_notebook.notebook import output
 from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
+from mcp_notebook.notebook.stale import stale_cells
 from mcp_notebook.notebook.state import Notebook, cell_id
 
 # A word of a line: in quotes, or up to the next space, with the space before it.
@@ -143,10 +145,7 @@ class ClaudeMagics(Magics):
         # Before anything can fail: the next magic must not take this one's turn.
         awaited = self._take_await()
         options = question(self.claude.parser, line, cell)  # type: ignore[attr-defined]
-        if options.new:
-            self._notebook.conversation.clear()
-
-        run = CellRun(self._notebook, options, owner=cell_id(self._notebook.shell))
+        run = CellRun(self._notebook, options, owner=_owner_of(self._notebook))
         if awaited:
             return run.in_awaited_cell()
 
@@ -160,7 +159,7 @@ class ClaudeMagics(Magics):
     @line_magic
     def claude_rerun(self, line: str) -> None:
         """Ask the stale cells again, in their order: those that went on from an older run
-        of a cell before them.
+        of a cell before them, and those whose tables have changed.
         """
         rerun_stale(self._notebook)
 
@@ -280,26 +279,45 @@ def show_history(notebook: Notebook) -> None:
     """
     conversation = notebook.conversation
     pieces = transcript(conversation.messages, conversation.tool_names)
-    if not pieces:
+    if pieces:
+        display(history_bundle(pieces, _length_of(notebook)), raw=True)
+    else:
         output.show_line("The conversation is empty.")
-        return
 
-    display(history_bundle(pieces, _length_of(notebook)), raw=True)
-    for name in conversation.stale_cells():
-        output.show_line(f"stale: {conversation.runs[name].question}")
+    for cell, why in stale_cells(notebook, conversation).items():
+        output.show_line(f"stale: {conversation.runs[cell].question} ({why})")
 
 
 def rerun_stale(notebook: Notebook) -> None:
-    """Ask each stale cell again; its answer is shown here, its tables get their names."""
+    """Ask each stale cell again, once; its answer is shown here, its tables get their
+    names. One that becomes stale by that is asked after it.
+    """
     conversation = notebook.conversation
-    stale = conversation.stale_cells()
-    if not stale:
+    done: dict[str, None] = {}
+    while waiting := stale_cells(notebook, conversation).keys() - done.keys():
+        cell = next(name for name in conversation.runs if name in waiting)
+        done[cell] = None
+        _ask_again(notebook, cell)
+
+    if not done:
         output.show_line("No cell is stale.")
 
-    for name in stale:
-        run = conversation.runs[name]
-        output.show_line(f"Asked again: {run.question}")
-        CellRun(notebook, run.options, owner=name).in_blocking_cell()
+
+def _ask_again(notebook: Notebook, cell: str) -> None:
+    run = notebook.conversation.runs[cell]
+    if None in run.options:
+        output.show_line(f"Asked by code, so run its cell again: {run.question}")
+        return
+
+    output.show_line(f"Asked again: {run.question}")
+    execution = uuid.uuid4().hex  # several questions of a cell are one run of it
+    for options in run.options:
+        CellRun(notebook, options, owner=cell, execution=execution).in_blocking_cell()
+
+
+def _owner_of(notebook: Notebook) -> str:
+    """The cell that asks: by its id, else each question is a cell of its own."""
+    return cell_id(notebook.shell) or f"question {len(notebook.conversation.runs)}"
 
 
 def _length_of(notebook: Notebook) -> str:

@@ -192,7 +192,7 @@ _SERVER_MAGICS = (
     "%mcp_status",
     "%%mcp_sql",
 )
-_TABLE_MAGICS = ("%mcp_preview", "%mcp_share")
+_TABLE_MAGICS = ("%mcp_preview", "%mcp_share", "%mcp_show")
 _WORDS = {
     "%mcp_about": ("--about", "--forget"),
     "%mcp_share": ("--as", "--about", "--about-columns", "--follow"),

@@ -218,6 +218,17 @@ class MCPMagics(Magics):
         """Every tool call of this kernel as a DataFrame, oldest first."""
         return self._notebook.ledger.frame()
 
+    @no_var_expand
+    @line_magic
+    def mcp_show(self, line: str) -> Any:
+        """Look at a table: %mcp_show FRAME, a variable, a shared table or an expression.
+
+        It scrolls over all rows and columns, is searched, filtered and sorted. `view =
+        %mcp_show orders` keeps it: `view.sql` is the statement of what is looked at,
+        `view.pandas` the same as code, `view.frame` its rows.
+        """
+        return self._notebook.table_cards.show_named(self._notebook, line.strip())
+
     @line_magic
     def mcp_preview(self, line: str) -> None:
         """Show what Claude was, or would be, shown of a table: %mcp_preview NAME."""

@@ -34,7 +34,7 @@ LINE_MAGICS = tuple(
     claude claude_cost claude_fork claude_history claude_record claude_rerun
     mcp_about mcp_approvals mcp_call mcp_connect mcp_disconnect mcp_discover mcp_doctor
     mcp_freeze mcp_lint mcp_log mcp_preview mcp_prompt
-    mcp_read mcp_resources mcp_search mcp_serve mcp_share mcp_shared mcp_status mcp_tools
+    mcp_read mcp_resources mcp_search mcp_serve mcp_share mcp_shared mcp_show mcp_status mcp_tools
     mcp_unshare
 """.split()
 )

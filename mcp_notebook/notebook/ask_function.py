@@ -16,6 +16,7 @@ from mcp_notebook.events import Footer, Reply, Stop, TextDelta, TextDiscarded, T
 from mcp_notebook.notebook import current
 from mcp_notebook.notebook.cell import CellRun, Shown
 from mcp_notebook.notebook.options import AskOptions, list_options, signature_of
+from mcp_notebook.notebook.state import cell_id
 
 if TYPE_CHECKING:
     from mcp_notebook.ledger import CallRecord
@@ -230,14 +231,20 @@ def ask(options: AskOptions) -> Answer:
     ConfigError or DataError, each in one sentence, where the answer is looked at.
     """
     notebook = current.notebook()
-    # Not the notebook's, which `%%claude --new` clears: side by side needs one each.
+    # Not the notebook's: side by side needs one each.
     if options.new:
-        conversation = Conversation()
+        conversation, owner = Conversation(), ""
     else:
-        conversation = None
+        conversation, owner = None, cell_id(notebook.shell)
 
-    shown = _shown(options)
-    run = CellRun(notebook, options, conversation=conversation, shown=shown)
+    run = CellRun(
+        notebook,
+        options,
+        conversation=conversation,
+        shown=_shown(options),
+        owner=owner,
+        by_code=True,
+    )
     return Answer(notebook, run, typed=options.form is not None, shown=options.show)
 
 

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop
 from mcp_notebook.agent.call_values import Origin, only_number
-from mcp_notebook.display.card import render_call
 from mcp_notebook.display.html_parts import picture
 from mcp_notebook.errors import CallError, ConfigError, DataError
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.call_log import Facts
-from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.naming import OWN_SERVER, free_path
 from mcp_notebook.notebook import shared_tables
 from mcp_notebook.notebook.call_path import (
     NotebookCalls,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from mcp_notebook.agent.call_values import Keep, Origin
+    from mcp_notebook.display.call_view import CallView
     from mcp_notebook.results import Table
     from mcp_notebook.sharing.catalog import Catalog
 
@@ -161,7 +161,8 @@ class Result(str):
     value: Any
     notes: tuple[str, ...]
     error: str | None
-    _bundle: tuple[dict[str, Any], dict[str, Any]]
+    _view: CallView
+    _source: ResultSource
     _shows_more: bool
 
     @classmethod
@@ -197,9 +198,7 @@ class Result(str):
         from mcp_notebook.display.tables import view_result
 
         view = view_result(call, result)
-        self._bundle = dict(render_call(view, expanded=True)), {}
-        if view.charts:
-            self._bundle = view.charts[0].bundle()
+        self._view, self._source = view, source
 
         self._shows_more = bool(
             self.images or self.files or self.tables or self.notes or view.charts
@@ -218,7 +217,11 @@ class Result(str):
         # a text alone is shown as texts are
         if not self._shows_more:
             return {"text/plain": repr(str(self))}
-        return self._bundle
+        if self._view.charts:
+            return self._view.charts[0].bundle()
+
+        notebook = self._source.notebook
+        return notebook.table_cards.show_finished(notebook, self._view)
 
 
 @dataclass(frozen=True)
@@ -264,7 +267,7 @@ class ResultFile:
             target = target / self.name if target.is_dir() else target
         else:
             # The name is the server's: no folder of its choosing, nothing overwritten.
-            target = _free_path(Path(self.name).name or "file")
+            target = free_path(Path(self.name).name or "file")
 
         target.write_bytes(self.data)
         return target
@@ -288,15 +291,6 @@ class ResultFile:
             return {"text/plain": told}
         image = f'<img src="{url}" alt="image from the tool" style="max-width:100%">'
         return {"text/html": image, "text/plain": told}
-
-
-def _free_path(name: str) -> Path:
-    """A file of that name that is not there yet: `report.pdf`, `report_2.pdf`."""
-    path, number = Path(name), 1
-    while path.exists():
-        number += 1
-        path = Path(name).with_stem(f"{Path(name).stem}_{number}")
-    return path
 
 
 def text_of(result: ToolResult) -> str:

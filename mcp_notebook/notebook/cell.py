@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import queue
 import re
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mcp_notebook import loop
+from mcp_notebook.display.html_parts import safe_markdown
 from mcp_notebook.display.outputs import LONG, PATIENCE, choose_mode
 from mcp_notebook.display.view import View
 from mcp_notebook.errors import Stopped
@@ -34,6 +36,7 @@ from mcp_notebook.events import (
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.ledger import agent_span
 from mcp_notebook.naming import ASK, OWN_SERVER, PART
+from mcp_notebook.notebook import stale
 from mcp_notebook.notebook.asker import (
     CallApprovals,
     buttons_work,
@@ -42,9 +45,10 @@ from mcp_notebook.notebook.asker import (
 )
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.options import AskOptions, split_names
-from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook.state import Notebook, cell_id, execution_id
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
+from mcp_notebook.untrusted_text import visible
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
@@ -103,7 +107,8 @@ class CellRun:
     """One run from its start to its end. `seen` are its events so far, `value` that of
     `--as` without `--into`.
 
-    `owner`: the id of the notebook's cell whose turns these are.
+    `owner`: the id of the notebook's cell whose turns these are; `by_code`: it cannot be
+    asked again without that cell.
 
     `shown`: "all"; "state": only that it goes on, when it takes long; "none". Questions
     that a person must answer are shown in any case.
@@ -117,6 +122,8 @@ class CellRun:
         conversation: Conversation | None = None,
         shown: Shown = "all",
         owner: str = "",
+        by_code: bool = False,
+        execution: str = "",
     ) -> None:
         self._notebook, self._shown = notebook, shown
         self._options = options.settle(notebook.settings)
@@ -124,7 +131,9 @@ class CellRun:
         self._conversation = (
             notebook.conversation if conversation is None else conversation
         )
-        self._owner, self._asked = owner, options
+        self._owner, self._asked = owner, None if by_code else options
+        self._execution = execution or execution_id(notebook.shell)
+        self._named: tuple[str, ...] = ()  # the tables that the question names
         # the same when the notebook runs again, for it is in what the log shows
         said = f"{next(notebook.numbers)} {options.prompt}".encode("utf-8", "replace")
         self._cell = hashlib.sha256(said).hexdigest()[:8]
@@ -141,6 +150,7 @@ class CellRun:
         self._attended = is_attended(notebook.shell)
         self._view: Shows | None = None
         self._buttons = False
+        self._mode = ""  # how it is shown
         self._future: Future[None] | None = None
         # the composing module, once the run has loaded it with the model's SDK
         self._compose: Any = None
@@ -217,7 +227,9 @@ class CellRun:
         return self._future
 
     def _make_view(self, awaited: bool) -> Shows:
-        mode = choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        mode = self._mode = choose_mode(
+            self._notebook.settings.cards, self._notebook.shell
+        )
         self._buttons = (
             awaited and mode == "widget" and buttons_work(self._notebook.shell)
         )
@@ -229,11 +241,16 @@ class CellRun:
             live=self._attended and self._shown != "none",
             patience=PATIENCE if whole else LONG,
             thinking=self._notebook.settings.thinking,
+            tell=self._tell_claude,
         )
         if whole:
             return view
 
         return Questions(view)
+
+    def _tell_claude(self, *looked_at: Any) -> str:
+        """Put what is looked at of a table into the next question."""
+        return self._notebook.table_cards.tell_claude(self._notebook, *looked_at)
 
     async def _work(self) -> None:
         with agent_span(self._cell, self._options.model):
@@ -249,18 +266,36 @@ class CellRun:
             return
 
         # A cell that runs again replaces its own turns, as its output is replaced.
-        conversation.begin_cell(self._owner)
-        await self._tell_events()
-        words = self._notebook.questions[self._cell]
-        stale = conversation.end_cell(self._owner, words, self._asked)
-        if stale:
-            said = "; ".join(conversation.runs[name].question for name in stale)
+        before = conversation.begin_cell(
+            self._owner, execution=self._execution, new=self._options.new
+        )
+        began = conversation.snapshot()
+        try:
+            await self._tell_events()
+        except BaseException:
+            # what came is the cell's; where nothing did, the next one goes on from before
+            if conversation.messages == began:
+                conversation.restore(before)
+            else:
+                self._end_cell()
+
+            raise
+
+        after = self._end_cell()
+        if after:
+            said = "; ".join(conversation.runs[name].question for name in after)
             self._calls.tell(
                 Note(
                     f"Stale now, for they went on from an older run of this cell: {said}. "
                     "%claude_rerun asks them again."
                 )
             )
+
+    def _end_cell(self) -> list[str]:
+        words = self._notebook.questions[self._cell]
+        return self._conversation.end_cell(
+            self._owner, words, self._asked, execution=self._execution
+        )
 
     async def _tell_events(self) -> None:
         self._calls.tell(Working("starting"))
@@ -276,10 +311,13 @@ class CellRun:
             async for event in events:
                 self._calls.tell(event)
 
-    def _make_caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
+    def _make_caller(
+        self, toolset: Any, rules: Any, budget: Budget, named: tuple[str, ...]
+    ) -> Any:
         # loads pyarrow, wanted at the first question
         from mcp_notebook.agent.caller import Caller
 
+        self._named = named
         clock = self._approvals.clock
         before = clock.seconds()
         budget.waited = lambda: clock.seconds() - before
@@ -384,8 +422,38 @@ class CellRun:
         for call_id in self._tables:  # an interrupted call has no end that is told
             self._notebook.release_name(call_id)
 
+        self._mark_tables()
         self._notebook.ledger.close(self._cell)
         self._view.close()
+        self._offer_code()
+
+    def _offer_code(self) -> None:
+        """Let the page put a block of the answer's code into a cell, where it can."""
+        cell = cell_id(self._notebook.shell)
+        is_seen = self._shown == "all" and not self._options.dry_run
+        if self._mode != "widget" or not cell or not is_seen:
+            return
+
+        # loads ipywidgets, which a front end of widgets has by then
+        widgets = importlib.import_module("mcp_notebook.display.widgets")
+        widgets.offer_code(cell, code_blocks(self._run.words))
+
+    def _mark_tables(self) -> None:
+        """Know the tables as they are now that the cell has its names, and say which
+        cells before rest on tables that have changed.
+        """
+        if not self._owner or self._options.dry_run:
+            return
+
+        run = self._conversation.runs.get(self._owner)
+        if run is not None and run.execution == self._execution:
+            names = (*self._named, *self.tables, *split_names(self._options.into))
+            marks = stale.mark_tables(self._notebook, self._cell, names)
+            run.tables = {**run.tables, **marks}
+
+        line = stale.tell_changed(self._notebook, self._conversation)
+        if line:
+            self._show(Note(line))
 
     def _bind_value(self, stop: Stop) -> None:
         """Give the cell's value or last table its name."""
@@ -436,11 +504,31 @@ def code_in(answer: str) -> str:
 
     A block that begins with a cell magic takes a whole cell, so only that one is taken.
     """
+    kept = _python_blocks(answer)
+    magics = [block for block in kept if block.startswith("%%")]
+    return magics[0] if magics else "\n\n".join(kept)
+
+
+def code_blocks(answer: str) -> list[tuple[str, str]]:
+    """Each block of Python of an answer: its text on the page, and the code that a
+    person gets, in which nothing is hidden.
+    """
+    shown = _python_blocks(safe_markdown(answer))
+    blocks = _python_blocks(answer)
+    # what is shown may be no block any more: then it is not offered
+    if len(shown) != len(blocks):
+        return []
+
+    return [
+        (text.strip(), visible(code, lines=True))
+        for text, code in zip(shown, blocks, strict=True)
+    ]
+
+
+def _python_blocks(answer: str) -> list[str]:
     blocks = [
         found["code"].strip("\n")
         for found in _CODE_BLOCK.finditer(answer)
         if found["kind"].lower() in _PYTHON
     ]
-    kept = [block for block in blocks if block.strip()]
-    magics = [block for block in kept if block.startswith("%%")]
-    return magics[0] if magics else "\n\n".join(kept)
+    return [block for block in blocks if block.strip()]

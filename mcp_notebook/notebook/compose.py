@@ -11,7 +11,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from mcp_notebook.agent.request import (
 )
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import PersonQuestion, Toolset, choose_tools
+from mcp_notebook.agent.web import check_web, web_tools
 from mcp_notebook.display.questions import choice_question
 from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
 from mcp_notebook.events import Event, Note, Reply, Stop, TextDelta
@@ -87,7 +88,7 @@ async def events_of(
         for note in length_notes(notebook, conversation, composed.request.backend):
             yield note
 
-        caller = caller_of(composed.toolset, rules, composed.budget)
+        caller = caller_of(composed.toolset, rules, composed.budget, composed.tables)
         caller.person = person
         caller.split = partial(_split_parts, notebook, composed.toolset)
         stream = run(
@@ -144,6 +145,7 @@ class Composed:
     budget: Budget
     added: str = ""  # what the person adds to the rules, as it is sent
     notes: tuple[Note, ...] = ()  # what the person is told before anything is sent
+    tables: tuple[str, ...] = ()  # those that the question names
 
 
 async def compose(
@@ -152,6 +154,7 @@ async def compose(
     """Sessions, backend, budget and prompt of one question; raises our exceptions where
     something is missing, with `strict` also where a word with an @ names nothing.
     """
+    options = _with_pointed(notebook, options)
     named, unknown = mentions.find_named(notebook, options.prompt, strict=strict)
     # before anything starts, for without one nothing needs to
     renamed = notebook.follow_rename()
@@ -160,6 +163,9 @@ async def compose(
     notebook.tape.begin_question(
         is_watching=is_replay or notebook.recording is not None
     )
+    if options.web:
+        check_web(backend.kind, backend.label)
+
     rules, notes = read_instructions(notebook.settings.instructions)
     if renamed:
         notes.append(Note(renamed))
@@ -190,6 +196,7 @@ async def compose(
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
         veil=notebook.veil,
+        web=options.web,
     )
     toolset = Toolset.of(sessions)
     # what is masked is not told by another way either
@@ -202,7 +209,19 @@ async def compose(
     said = ", ".join(one.said for one in attached)
     notes += [Note(f"sent: {said}")] if said else []
     notes += [Note(words) for words in unknown]
-    return Composed(request, prompt, toolset, budget, added=added, notes=tuple(notes))
+    tables = tuple(thing.written for thing in named if thing.kind == "table")
+    return Composed(request, prompt, toolset, budget, added, tuple(notes), tables)
+
+
+def _with_pointed(notebook: Notebook, options: Settled) -> Settled:
+    """The question with the views that the person pointed at, once."""
+    names, notebook.pointed = notebook.pointed, []
+    there = [name for name in names if name in notebook.shell.user_ns]
+    if not there:
+        return options
+
+    said = ", ".join(f"@{name}" for name in there)
+    return replace(options, prompt=f"{options.prompt}\n\n(I am looking at {said}.)")
 
 
 def read_instructions(setting: str) -> tuple[str, list[Note]]:
@@ -464,6 +483,9 @@ async def dry_run_events(
         used=conversation.tool_names,
         asks=asks,
     )
+    if composed.request.web:
+        tools = [*tools, *web_tools(cites=composed.request.schema is None)]
+
     text = await describe_request(
         composed.request, conversation, composed.prompt, tools
     )

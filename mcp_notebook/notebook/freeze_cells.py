@@ -81,7 +81,7 @@ def _plan(notebook: Notebook, options: Freeze) -> FreezePlan:
     around = Surroundings(
         notebook.shell.user_ns,
         [str(source) for source in notebook.shell.user_ns.get("In", ())],
-        lambda sql, offered: _tables_of(sql, offered),
+        tables_read,
         lambda call: problem_with(call, environ),
     )
     notebook.adopt()
@@ -122,7 +122,7 @@ def _plan(notebook: Notebook, options: Freeze) -> FreezePlan:
     )
 
 
-def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
+def tables_read(sql: str, offered: Collection[str]) -> set[str]:
     """The tables that a statement over the notebook's own reads, by DuckDB's parser; by
     its words if it cannot.
     """

@@ -133,6 +133,14 @@ class AskOptions:
     ] = False
     show: Annotated[bool, AskOption("stream the answer into the cell")] = False
     quiet: Annotated[bool, AskOption("show nothing, however long it takes")] = False
+    web: Annotated[
+        bool | None,
+        AskOption(
+            "let Claude's own service search the web and read pages, which it charges for",
+            flags=("--web",),
+            setting=False,
+        ),
+    ] = None
     model: Annotated[
         str,
         AskOption(
@@ -394,6 +402,7 @@ class MCPNotebook(Configurable):
         ["", *OPTIONS["effort"].choices], **OPTIONS["effort"].trait()
     ).tag(config=True)
     system = traitlets.Unicode(**OPTIONS["system"].trait()).tag(config=True)
+    web = traitlets.Bool(**OPTIONS["web"].trait()).tag(config=True)
     instructions = traitlets.Unicode(
         "",
         help=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import shlex
 import time
@@ -11,7 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from IPython.display import Image
+
+from mcp_notebook import naming
 from mcp_notebook.agent.call_values import Origin
+from mcp_notebook.agent.pictures import is_picture
 from mcp_notebook.errors import ConfigError, NotebookError, SessionError
 from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.call_log import Facts
@@ -307,12 +312,51 @@ async def text_of(notebook: Notebook, target: str, arguments: Mapping[str, str])
     session = await notebook.session(server)
     await _check(session, name, arguments)
     answer = await session.get_prompt(name, dict(arguments))
-    pieces = [_quote_reply(m.role, _words(server, m.content)) for m in answer.messages]
+    pieces = [_piece(notebook, target, message) for message in answer.messages]
     text = "\n\n".join(piece for piece in pieces if piece.strip()).strip()
     if not text:
         raise ConfigError(f"The prompt {target} is empty.")
 
-    return neutralize_mentions(server, text)
+    return text
+
+
+def _piece(notebook: Notebook, target: str, message: Any) -> str:
+    """One message of a prompt, as it stands in a question. A picture becomes a variable
+    of the notebook that the question names.
+    """
+    server, name = split(notebook, target)
+    if message.content.type == "image":
+        variable = _keep_picture(notebook, name, message.content.data)
+        if variable:
+            return f"@{variable}"
+
+    words = neutralize_mentions(server, _words(server, message.content))
+    return _quote_reply(message.role, words)
+
+
+def _keep_picture(notebook: Notebook, prompt: str, data: str) -> str:
+    """The name of the variable that holds a prompt's picture, or an empty string where
+    it is none. The same picture again is the same variable.
+    """
+    try:
+        raw = base64.b64decode(data)
+    except ValueError:
+        return ""
+    if not is_picture(raw):
+        return ""
+
+    variables = notebook.shell.user_ns
+    stem = naming.identifier(f"{prompt}_picture")
+    name, number = stem, 2
+    while name in variables:
+        kept = variables[name]
+        if isinstance(kept, Image) and kept.data == raw:
+            return name
+
+        name, number = f"{stem}_{number}", number + 1
+
+    variables[name] = Image(data=raw)
+    return name
 
 
 def neutralize_mentions(server: str, text: str) -> str:

@@ -12,6 +12,7 @@ import weakref
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,8 @@ class Notebook:
         # the names of calls that were announced, by the calls' ids
         self._promised: dict[str, str] = {}
         self._naming = threading.Lock()
+        # views of tables that the next question tells of
+        self.pointed: list[str] = []
 
     def keep(
         self,
@@ -295,6 +298,11 @@ class Notebook:
             for values in values_in(value, self.veil.covers):
                 self.veil.learn(values)
 
+    def free_name(self, suggested: str) -> str:
+        """A name like this one that nothing in the notebook has."""
+        with self._naming:
+            return self._free_name(suggested, None)
+
     def _free_name(self, suggested: str, made_by: Any) -> str:
         for name, (maker, reference) in self._bound.items():
             if maker != made_by or name in self._reserved:
@@ -377,6 +385,11 @@ class Notebook:
             mask=self.veil.patterns,
             veil=self.veil,
         )
+
+    @cached_property
+    def table_cards(self) -> Any:
+        """The module that shows tables; by its name, for it needs this one."""
+        return importlib.import_module("mcp_notebook.notebook.shown")
 
     async def load_compose(self) -> Any:
         """The module that composes a question: the door to the model's SDK, behind which
@@ -582,6 +595,13 @@ def cell_id(shell: Any) -> str:
     """
     parent = getattr(shell, "get_parent", dict)() or {}
     return str(parent.get("metadata", {}).get("cellId", ""))
+
+
+def execution_id(shell: Any) -> str:
+    """What tells the running of a cell from every other, of the same cell too."""
+    parent = getattr(shell, "get_parent", dict)() or {}
+    said = parent.get("header", {}).get("msg_id", "")
+    return str(said or getattr(shell, "execution_count", ""))
 
 
 def cell_source(shell: Any) -> str:

@@ -50,6 +50,8 @@ class Spent:
     rows: int = 0
     bytes: int = 0
     kept_bytes: int = 0
+    web_searches: int = 0
+    web_pages: int = 0
 
     def add_turn(self, usage: Usage) -> None:
         """Count a turn of the model."""
@@ -57,6 +59,8 @@ class Spent:
         self.input += usage.input + usage.cache_write
         self.cached += usage.cache_read
         self.output += usage.output
+        self.web_searches += usage.web_searches
+        self.web_pages += usage.web_pages
         known = self.dollars is not None and usage.dollars is not None
         self.dollars = self.dollars + usage.dollars if known else None  # type: ignore[operator]
         self.last_dollars = usage.dollars or 0.0

@@ -148,11 +148,11 @@ def user_file(environ: Mapping[str, str] = os.environ) -> Path:
 def _grants_in(held: Mapping[str, Any]) -> dict[tuple[str, str], Grant]:
     """The grants of a file; entries that are none allow nothing."""
     found = {}
-    removed = held.get("removed") or {}
-    for entry in held.get("allowed") or ():
-        try:
-            grant = Grant(**entry)
-        except TypeError:
+    removed = _removed_in(held)
+    entries = held.get("allowed")
+    for entry in entries if isinstance(entries, list) else ():
+        grant = _read_grant(entry)
+        if grant is None:
             logger.warning("an entry of the allowed tools cannot be read")
             continue
 
@@ -162,18 +162,38 @@ def _grants_in(held: Mapping[str, Any]) -> dict[tuple[str, str], Grant]:
     return found
 
 
+def _read_grant(entry: Any) -> Grant | None:
+    if not isinstance(entry, dict):
+        return None
+
+    try:
+        grant = Grant(**entry)
+    except TypeError:
+        return None
+
+    words = {**entry, "definition": ""}.values()
+    is_sound = all(isinstance(word, str) for word in words)
+    return grant if is_sound and isinstance(grant.definition, dict) else None
+
+
+def _removed_in(held: Mapping[str, Any]) -> dict[str, str]:
+    removed = held.get("removed")
+    return dict(removed) if isinstance(removed, dict) else {}
+
+
 def _write_grants(
     grants: Mapping[tuple[str, str], Grant], before: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The file with these grants. Those of `before` that are not among them are noted as
     taken back, by the answer that gave them.
     """
-    removed = dict(before.get("removed") or {})
-    removed |= {
-        _tombstone(grant): grant.granted
-        for key, grant in _grants_in(before).items()
-        if key not in grants
-    }
+    removed = _removed_in(before)
+    for key, grant in _grants_in(before).items():
+        if key not in grants:
+            # behind the others, since it is the youngest note now
+            removed.pop(_tombstone(grant), None)
+            removed[_tombstone(grant)] = grant.granted
+
     # the youngest notes: a copy that is older than a thousand answers is gone
     youngest = dict(list(removed.items())[-MOST_TOMBSTONES:])
     return {

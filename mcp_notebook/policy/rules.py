@@ -10,8 +10,10 @@ regular expression anywhere, `!=` and `!~` their opposites. A value that is no t
 compared as JSON; a missing argument meets no condition.
 
 A rule that allows means what it says. Of SQL every statement must meet the condition,
-and one that begins with a word of reading must only read; `sql:reads` says just that. An
-address is compared by its parts, a path after `..` and links are resolved.
+also without its comments, and one that begins with a word of reading must only read;
+`sql:reads` says just that. An address is compared by its parts, a path after `..` and
+links are resolved, a list by each of its texts. A rule that asks or denies speaks of all
+that one of these readings makes of an argument, in any letter case.
 
 What a tool says of itself (`readOnlyHint`) is shown to the person and grants nothing:
 fourteen servers that promise to read accepted a DELETE.
@@ -23,7 +25,8 @@ import json
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -61,7 +64,11 @@ _CONDITION = re.compile(
     """,
     re.VERBOSE,
 )
-_PATH = re.compile(r"[/~]|\.\.?/|[A-Za-z]:[\\/]|file:")
+_LONGEST_PATH = 4_096  # characters; no system takes a longer one
+_SELECTS = re.compile(r"\bselect\b", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):/*(?P<host>[^/?#]*)(?P<place>.*)", re.DOTALL
+)
 # What browsers, proxies and libraries read differently.
 _ODD_ADDRESS = re.compile(r"[\\\s\x00-\x20\x7f]|[^\x00-\x7f]")
 
@@ -75,47 +82,91 @@ class Condition:
     value: str
 
     def holds(self, arguments: Mapping[str, Any], *, strict: bool = False) -> bool:
-        """Whether the argument is there and fits. `strict`: also as what it will be
-        read, as a rule needs that allows.
+        """Whether the argument is there and fits. `strict`: in all that it may be read
+        as, as a rule needs that allows; else in one of them.
         """
         if self.name not in arguments:
             return False
 
-        text = arguments[self.name]
-        if not isinstance(text, str):
-            text = json.dumps(text, sort_keys=True, ensure_ascii=False)
+        value = arguments[self.name]
+        if isinstance(value, str):
+            text = value
+        else:
+            text = json.dumps(value, sort_keys=True, ensure_ascii=False)
 
         if self.operator == "reads":
             return only_reads_sql(text)
 
-        if not strict:
-            return self._fits(text)
+        parts = list(_texts_inside(value))
+        is_negated = self.operator.startswith("!")
+        # What is not meant must not be found in any reading where it would allow, and
+        # only what surely is meant is spared where it would deny.
+        if strict and is_negated:
+            is_clear = not self._is_of_sql() or bool(_sql_readings(text))
+            return is_clear and not self._finds(text, parts)
 
-        # A wrong reading must not allow: all of them have to fit.
+        if is_negated:
+            return not self._allows(text, parts)
+
+        if strict:
+            return self._allows(text, parts)
+
+        return self._finds(text, parts)
+
+    def _finds(self, text: str, parts: list[str]) -> bool:
+        """Whether one of the readings fits."""
+        readings = [text, *parts]
+        for part in [text, *parts]:
+            readings += self._list_readings(part) + _loose_readings(part)
+
+        return any(self._fits(reading, is_loose=True) for reading in readings)
+
+    def _allows(self, text: str, parts: list[str]) -> bool:
+        """Whether all of the readings fit: a wrong one must not allow."""
+        # who writes `select` means a statement that reads
+        if "select" in self.value.lower() and self._is_of_sql():
+            if not only_reads_sql(text):
+                return False
+
         readings = self._list_readings(text)
-        return bool(readings) and all(map(self._fits, readings))
+        if not readings or not all(map(self._fits, readings)):
+            return False
 
-    def _fits(self, text: str) -> bool:
+        # a whole list is compared as JSON; what an expression finds in it anywhere says
+        # nothing of the texts beside
         if self.operator.endswith("~"):
-            fits = re.search(self.value, text, re.IGNORECASE) is not None
-        elif "://" in self.value and self.operator == "=":
-            fits = _fits_address(text, self.value)
-        else:
-            fits = fnmatchcase(text, self.value)
+            return all(self._allows(part, []) for part in parts)
 
-        negated = self.operator.startswith("!")
-        return fits != negated
+        return True
+
+    def _is_of_sql(self) -> bool:
+        is_named = self.name.lower() in SQL_ARGUMENTS or "sql" in self.name.lower()
+        return is_named or _SELECTS.search(self.value) is not None
+
+    def _fits(self, text: str, is_loose: bool = False) -> bool:
+        wanted = self.value
+        if self.operator.endswith("~"):
+            return re.search(wanted, text, re.IGNORECASE) is not None
+
+        is_address = "://" in wanted
+        if is_address and (not is_loose or _fits_address(text, wanted)):
+            return _fits_address(text, wanted)
+
+        if is_loose:
+            return fnmatchcase(text.casefold(), wanted.casefold())
+
+        return fnmatchcase(text, wanted)
 
     def _list_readings(self, text: str) -> list[str]:
         """What the text may be read as; none where that is in doubt."""
-        if self.name in SQL_ARGUMENTS:
-            # who writes `select` means a statement that reads
-            if "select" in self.value.lower() and not only_reads_sql(text):
-                return []
-
+        if self._is_of_sql():
             return _sql_readings(text)
 
-        if _PATH.match(self.value) or _PATH.match(text):
+        if "://" in self.value:
+            is_odd = _ODD_ADDRESS.search(text) or "@" in text.partition("?")[0]
+            return [] if is_odd else [text]
+
+        if _looks_like_path(text) or _looks_like_path(self.value):
             return _path_readings(text)
 
         return [text]
@@ -215,28 +266,104 @@ def matches_any(
 
 
 def _sql_readings(text: str) -> list[str]:
-    """The statements of a text, each of which a rule must fit. A text that begins with a
-    word of reading and does not surely only read is no reading of anything.
+    """The statements of a text, each of which a rule must fit, with their comments and
+    without. A text that begins with a word of reading and does not surely only read is
+    no reading of anything.
     """
     statements = [""]
+    bare = [""]
     for token in split_sql(text):
         if token.kind == "mark" and token.text == ";":
             statements.append("")
+            bare.append("")
         else:
             statements[-1] += token.text
+            # what stands in a comment is no part of the statement
+            bare[-1] += " " if token.kind == "comment" else token.text
 
-    parts = [part.strip() for part in statements if part.strip()]
+    parts = [part.strip() for part in (*statements, *bare) if part.strip()]
     wholes = [text, *parts]
     if any(is_query(part) and not only_reads_sql(part) for part in wholes):
         return []
 
-    return parts
+    return list(dict.fromkeys(parts))
+
+
+def _looks_like_path(text: str) -> bool:
+    return any(sign in text for sign in ("/", "\\", "..", "~"))
 
 
 def _path_readings(text: str) -> list[str]:
-    """A path as it is written, without its `..`, and where its links lead here."""
-    path = os.path.expanduser(text)
-    return [text, os.path.normpath(path), os.path.realpath(path)]
+    """A path as it is written, without its `..`, as another system writes it, decoded,
+    and where its links lead here; none for what no system takes.
+    """
+    if "\0" in text:
+        return []
+
+    if len(text) > _LONGEST_PATH:
+        return [text, os.path.normpath(text)]
+
+    found = [text]
+    for form in dict.fromkeys((text, unquote(text), text.replace("\\", "/"))):
+        path = os.path.expanduser(form)
+        real = os.path.realpath(path)
+        if not os.path.isabs(path):
+            # told from where we are, as the rule tells it
+            real = os.path.relpath(real)
+
+        # a closing `/` says nothing else, and two that begin a path mean one
+        plain = re.sub(r"^//+", "/", os.path.normpath(path))
+        closing = "/" if form.endswith("/") and plain != "/" else ""
+        found += [plain + closing, real + closing]
+
+    return list(dict.fromkeys(found))
+
+
+def _loose_readings(text: str) -> list[str]:
+    """What a rule that denies is asked for besides: all that somebody may take the text
+    for, whether or not it is that.
+    """
+    plain = "".join(c for c in unicodedata.normalize("NFKC", text) if c.isprintable())
+    decoded = unquote(plain)
+    found = [plain, plain.strip(), decoded]
+    for form in (plain.strip(), decoded.strip()):
+        found += _path_readings(form.removeprefix("file://"))
+        found += _address_readings(form)
+
+    statements = [*_split_statements(text), *_split_statements(decoded)]
+    return [*found, *statements, *(" ".join(part.split()) for part in statements)]
+
+
+def _address_readings(text: str) -> list[str]:
+    """An address as the kindest reader takes it: without a user, the usual port, the dot
+    behind the host, and with `/` for `\\`.
+    """
+    found = _ADDRESS.match(text.replace("\\", "/"))
+    if found is None:
+        return []
+
+    host = found["host"].rpartition("@")[2].rstrip(".").casefold()
+    host = re.sub(r"\.?:(?:80|443)?$", "", host)
+    place = posixpath.normpath(found["place"] or "/").replace("//", "/")
+    wholes = (f"{host}{found['place'] or '/'}", f"{host}{place}", f"{host}{place}/")
+    return [f"{found['scheme'].casefold()}://{whole}" for whole in wholes]
+
+
+def _split_statements(text: str) -> list[str]:
+    bare = [" " if t.kind == "comment" else t.text for t in split_sql(text)]
+    return [part.strip() for part in "".join(bare).split(";") if part.strip()]
+
+
+def _texts_inside(value: Any) -> Iterator[str]:
+    """The texts in a list or an object, at any depth."""
+    if isinstance(value, Mapping):
+        yield from _texts_inside(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            if isinstance(inner, str):
+                yield inner
+            else:
+                yield from _texts_inside(inner)
 
 
 def _fits_address(text: str, pattern: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import struct
 import time
 import zipfile
@@ -169,10 +170,40 @@ def _measure_png(raw: bytes) -> tuple[int, int, int]:
     return width, height, max(frames, 1)
 
 
+_GIF_EXTENSION, _GIF_FRAME, _GIF_END = 0x21, 0x2C, 0x3B
+
+
 def _measure_gif(raw: bytes) -> tuple[int, int, int]:
-    width, height = struct.unpack_from("<HH", raw, 6)
+    """The largest of the screen and its frames, since what draws it makes room for one
+    that is larger than the screen.
+    """
+    width, height, flags = struct.unpack_from("<HHB", raw, 6)
+    at, frames = 13 + _colour_bytes(flags), 0
+    while at < len(raw) and raw[at] != _GIF_END:
+        if raw[at] == _GIF_FRAME:
+            frames += 1
+            left, top, wide, high, flags = struct.unpack_from("<HHHHB", raw, at + 1)
+            width, height = max(width, left + wide), max(height, top + high)
+            at = _skip_blocks(raw, at + 11 + _colour_bytes(flags))
+        elif raw[at] == _GIF_EXTENSION:
+            at = _skip_blocks(raw, at + 2)
+        else:
+            break  # where a frame must begin something else stands
+
     # each frame has a block of control; a false one needs these bytes amid its data
-    return width, height, max(raw.count(b"\x21\xf9\x04"), 1)
+    return width, height, max(frames, raw.count(b"\x21\xf9\x04"), 1)
+
+
+def _colour_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _skip_blocks(raw: bytes, at: int) -> int:
+    """Where the blocks end that each begin with their length, the last with 0."""
+    while at < len(raw) and raw[at]:
+        at += raw[at] + 1
+
+    return at + 1
 
 
 def _measure_webp(raw: bytes) -> tuple[int, int, int] | None:
@@ -202,22 +233,28 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # marks without a length
 
 
+_JPEG_MARK = re.compile(rb"\xff([\x01-\xfe])")
+_MOST_MARKS = 10_000  # before the size; a camera writes a dozen
+_JPEG_LARGEST = 65_535
+
+
 def _measure_jpeg(raw: bytes) -> tuple[int, int, int] | None:
     at = 2
-    while at + 9 <= len(raw):
-        mark, kind, length = struct.unpack_from(">BBH", raw, at)
-        if mark != 0xFF:
+    for _ in range(_MOST_MARKS):
+        # what draws it skips all that stands before a mark, and so must this
+        mark = _JPEG_MARK.search(raw, at)
+        if mark is None:
             return None
+
+        kind, at = mark[1][0], mark.end()
         if kind in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", raw, at + 5)
+            height, width = struct.unpack_from(">HH", raw, at + 3)
             return width, height, 1
-        if kind == 0xFF:  # a byte that fills
-            at += 1
-        elif kind in _JPEG_ALONE:
-            at += 2
-        else:
-            at += 2 + length
-    return None
+        if kind not in _JPEG_ALONE:
+            (length,) = struct.unpack_from(">H", raw, at)
+            at += length
+
+    return _JPEG_LARGEST, _JPEG_LARGEST, 1
 
 
 _WIDTH, _HEIGHT = 256, 257

@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcp_notebook.loop import package_folders
 from mcp_notebook.results import bounds
 
 ARROW_FILE, ARROW_STREAM, PARQUET = b"ARROW1", b"\xff\xff\xff\xff", b"PAR1"
@@ -114,7 +115,7 @@ _ENVIRONMENT = {
 }
 _MAIN = """
 import json, sys
-sys.path[:] = json.loads(sys.argv[1])
+sys.path += json.loads(sys.argv[1])
 from mcp_notebook.results.columnar import main
 main()
 """
@@ -130,7 +131,7 @@ def _decode_aside(
         prefix="mcp-notebook-", ignore_cleanup_errors=True
     ) as folder:
         out = Path(folder) / "table.arrow"
-        words = [json.dumps([name for name in sys.path if name]), str(path or "")]
+        words = [json.dumps(package_folders()), str(path or "")]
         # -I shuts out what stands beside the notebook
         command = [sys.executable, "-I", "-Xutf8", "-c", _MAIN, *words, str(out)]
         data = None if path else source.read_at(source.size(), 0)

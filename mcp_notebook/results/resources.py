@@ -5,12 +5,17 @@ mapped, never outside given folders.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import binascii
 import datetime as dt
 import marshal
+import os
+import struct
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,6 +250,7 @@ MISSING = (
 )
 # Each of them is a Python object, here and in the process that opens the workbook.
 MAX_WORKBOOK_CELLS = 5_000_000
+_SMALL_WORKBOOK = 1_000_000  # bytes
 _SECONDS = 60  # by the clock, of a process that may work for half of them
 _KINDS: dict[str, Callable[[Any], object]] = {
     "datetime": dt.datetime.fromisoformat,
@@ -279,21 +285,14 @@ def read_workbook(data: bytes) -> list[Raw] | str:
 
 def _open_aside(data: bytes, folder: str) -> list[tuple[str, Rows]] | str:
     """The sheets, read in a process of bounded memory and time; or why there are none."""
-    limits = [str(MAX_WORKBOOK_CELLS), str(bounds.FREE_BYTES)]
-    program = str(Path(workbook_process.__file__))
-    # -S spares it the start-up of packages; -I what else stands in the folder
-    command = [sys.executable, "-I", "-S", program, folder, *limits]
-    try:
-        done = subprocess.run(
-            command, input=data, capture_output=True, timeout=_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
+    began = time.monotonic()
+    answer = _OPENERS.ask(data, folder)
+    if answer is None and time.monotonic() - began >= _SECONDS:
         return bounds.refuse(f"to open the workbook takes more than {_SECONDS} seconds")
 
-    if done.returncode:
+    if answer is None:
         return bounds.refuse("to open the workbook takes too much memory or time")
 
-    answer = marshal.loads(done.stdout)  # noqa: S302
     if "refused" in answer:
         return bounds.refuse(answer["refused"])
     if "error" in answer:
@@ -303,6 +302,100 @@ def _open_aside(data: bytes, folder: str) -> list[tuple[str, Rows]] | str:
         )
 
     return [(name, _restore_rows(rows)) for name, rows in answer["sheets"]]
+
+
+class _Opener:
+    """A process that opens workbooks, one after the other."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder, self.owner = folder, os.getpid()
+        program = Path(workbook_process.__file__)
+        # imported, so that it is not compiled each time
+        start = f"import sys; sys.path.append({str(program.parent)!r}); import {program.stem}"
+        main = f"{start}; sys.path.pop(); {program.stem}.main()"
+        # -S spares it the start-up of packages; -I what else stands in the folder
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", main, folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def ask(self, data: bytes) -> dict[str, Any] | None:
+        """What it says of a workbook; None when it ended, or was ended after a while."""
+        head = workbook_process.HEAD.pack(
+            MAX_WORKBOOK_CELLS, bounds.FREE_BYTES, len(data)
+        )
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        timer = threading.Timer(_SECONDS, process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            process.stdin.write(head + data)
+            process.stdin.flush()
+            length = process.stdout.read(workbook_process.LENGTH.size)
+            (size,) = workbook_process.LENGTH.unpack(length)
+            return marshal.loads(process.stdout.read(size))  # noqa: S302
+        except (OSError, ValueError, EOFError, struct.error):
+            return None
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
+
+
+class _Openers:
+    """Keeps one process for the next small workbook: to start one takes ten times as
+    long as to read it. It ends with the kernel, and by itself when none comes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: _Opener | None = None
+
+    def ask(self, data: bytes, folder: str) -> dict[str, Any] | None:
+        """What a process says of a workbook; None when it needs too much."""
+        kept = self._swap(None)
+        if kept is not None and (kept.owner, kept.folder) == (os.getpid(), folder):
+            answer = self._ask(kept, data)
+            if answer is not None:
+                return answer
+
+        # the kept one may have ended for want of work, and not of this workbook
+        return self._ask(_Opener(folder), data)
+
+    def _ask(self, opener: _Opener, data: bytes) -> dict[str, Any] | None:
+        answer = opener.ask(data)
+        # what is left behind by a large or odd one must not burden the next
+        if answer is None or "sheets" not in answer or len(data) > _SMALL_WORKBOOK:
+            opener.close()
+            return answer
+
+        unneeded = self._swap(opener)
+        if unneeded is not None:
+            unneeded.close()
+
+        return answer
+
+    def _swap(self, opener: _Opener | None) -> _Opener | None:
+        with self._lock:
+            kept, self._kept = self._kept, opener
+            return kept
+
+    def close(self) -> None:
+        """End the process that is kept."""
+        kept = self._swap(None)
+        if kept is not None and kept.owner == os.getpid():
+            kept.close()
+
+
+_OPENERS = _Openers()
+atexit.register(_OPENERS.close)
 
 
 def _restore_rows(rows: Rows) -> Rows:

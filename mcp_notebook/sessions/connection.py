@@ -327,7 +327,12 @@ def client_callbacks(
                 reply = await hooks.sample(server, params)
 
             if isinstance(reply, dict):
-                return types.CreateMessageResult.model_validate(reply)
+                # Calls of the server's tools are a list beside the text.
+                form: Any = types.CreateMessageResult
+                if isinstance(reply["content"], list):
+                    form = types.CreateMessageResultWithTools
+
+                return form.model_validate(reply)
 
             return reply
         except NotebookError as error:
@@ -354,6 +359,9 @@ def client_callbacks(
     callbacks: dict[str, Any] = {"elicitation_callback": elicit}
     if hooks.sample is not None:
         callbacks["sampling_callback"] = sample
+        callbacks["sampling_capabilities"] = types.SamplingCapability(
+            tools=types.SamplingToolsCapability()
+        )
 
     if hooks.roots is not None:
         callbacks["list_roots_callback"] = roots

@@ -9,6 +9,7 @@ request, and the connection goes on.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -56,6 +58,10 @@ MEANINGS = {
     503: "is not available at the moment, and answered",
     504: "is behind a gateway that waited in vain for it, and answered",
 }
+# A request that is answered so was not begun (RFC 6585, RFC 9110).
+NOT_TAKEN_ON = (429, 503)
+MOST_RETURNS = 3  # how often a busy server is asked again
+LONGEST_WAIT = 30.0  # seconds; who asks for more is told to the person
 LONGEST_REASON = 200  # letters
 # A page's own program and style are no words, nor are tags.
 MARKUP = re.compile(
@@ -91,7 +97,7 @@ class SofteningClient(httpx2.AsyncClient):
             return await self._bound_reply(request, **options)
 
         try:
-            response = await self._bound_reply(request, **options)
+            response = await self._send_when_asked(request, message, **options)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -108,6 +114,32 @@ class SofteningClient(httpx2.AsyncClient):
 
         self._trouble.status = response.status_code
         return await _mend_small(response)
+
+    async def _send_when_asked(
+        self, request: httpx2.Request, message: dict[str, Any], **options: Any
+    ) -> httpx2.Response:
+        """The reply; a server that is busy and says when to come again is asked again
+        then. The call's own limit of time ends the waiting, too.
+        """
+        for _ in range(MOST_RETURNS):
+            response = await self._bound_reply(request, **options)
+            wait = seconds_to_wait(response)
+            acts = message.get("method") == "tools/call"
+            # Behind a gateway (502) the tool may have run: it must not run twice.
+            may_repeat = response.status_code in NOT_TAKEN_ON or not acts
+            if wait is None or wait > LONGEST_WAIT or not may_repeat:
+                return response
+
+            logger.info(
+                "%s asks to wait %.1f s (HTTP %s)",
+                _place(str(request.url)),
+                wait,
+                response.status_code,
+            )
+            await response.aclose()
+            await asyncio.sleep(wait)
+
+        return await self._bound_reply(request, **options)
 
     async def _bound_reply(
         self, request: httpx2.Request, *, stream: bool = False, **options: Any
@@ -133,7 +165,8 @@ class SofteningClient(httpx2.AsyncClient):
         status = response.status_code
         self._trouble.status, self._trouble.sentence = (
             status,
-            refusal_sentence(status, request.url, find_reason(body)),
+            refusal_sentence(status, request.url, find_reason(body))
+            + _say_wait(seconds_to_wait(response)),
         )
         self._trouble.sign_in = (
             status == 401
@@ -292,6 +325,38 @@ def refusal_sentence(status: int, url: httpx2.URL | str, reason: str = "") -> st
 
     meaning = MEANINGS.get(status, "answered")
     return f"{place} {meaning} with HTTP {status}{told}"
+
+
+def seconds_to_wait(response: httpx2.Response) -> float | None:
+    """What `Retry-After` of a busy server asks for, in seconds or until a date; None
+    where it is not busy or asks for nothing that can be read.
+    """
+    if response.status_code not in (429, 502, 503):
+        return None
+
+    asked = response.headers.get("retry-after", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+
+    try:
+        moment = parsedate_to_datetime(asked)
+    except ValueError:
+        return None
+
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+
+    left = moment - datetime.datetime.now(datetime.UTC)
+    return max(0.0, left.total_seconds())
+
+
+def _say_wait(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 120:
+        return f"; ask again in {seconds:.0f} s"
+
+    return f"; ask again in {seconds / 60:.0f} minutes"
 
 
 def find_reason(body: bytes) -> str:

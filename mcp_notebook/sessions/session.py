@@ -279,6 +279,16 @@ class Session(ToolList, ResourceRequests):
         return self.restarter.legacy
 
     @property
+    def offers(self) -> list[str]:
+        """What the server says that it can do: `tools`, `resources`, `prompts`, ..."""
+        connection = self.restarter.alive
+        if connection is None:
+            return []
+
+        capabilities = connection.client.server_capabilities
+        return sorted(capabilities.model_dump(exclude_none=True, by_alias=True))
+
+    @property
     def server_title(self) -> str:
         return self.restarter.describe()["server"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.errors import DataError, ToolError
-from mcp_notebook.loop import kill
+from mcp_notebook.loop import kill, package_folders
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _PASSED_ON = (
 _MAIN = """
 import json, sys
 # -I shuts out the variables and folders that could change what is imported
-sys.path[:] = json.loads(sys.argv[1])
+sys.path += json.loads(sys.argv[1])
 from mcp_notebook.sharing.worker_process import main
 main()
 """
@@ -122,7 +122,7 @@ class Worker:
             "-Xutf8",
             "-c",
             _MAIN,
-            json.dumps([path for path in sys.path if path]),
+            json.dumps(package_folders()),
             self._database,
             str(self._folder),
             self._spill,

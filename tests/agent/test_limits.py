@@ -1,8 +1,9 @@
 """Where a cell stops, and what is not run twice."""
 
 import pytest
+from mcp.types import CallToolResult, TextContent
 
-from mcp_notebook.agent.caller import REPEATED
+from mcp_notebook.agent.caller import REPEATED, kind_of_failure
 from mcp_notebook.errors import BudgetError
 from mcp_notebook.events import Footer, Note, Stop, ToolResult
 from mcp_notebook.policy import Budget, Limits, Rules, Spent
@@ -157,3 +158,66 @@ async def test_the_next_cell_runs_the_call_again():
         await Bench(api, session).events()
         await Bench(api, session).events()
     assert len(session.called) == 2
+
+
+COLUMNS = ["customer_id", "'city'", "o.total", "day_3"]
+WRONG = "no such column: {}. Did you mean x?"
+OTHER = "near {}: syntax error"
+
+
+@pytest.mark.parametrize(
+    ("failures", "turns"),
+    [
+        # each letter a turn: w wrong column, o another failure, k ok, p wrong thrice at once
+        ("www", 4),
+        ("wow", 4),  # another failure between is another kind
+        ("woww", 5),
+        ("wkww", 5),  # it worked once: not yet three
+        ("wkwww", 6),
+        ("ppp", 4),
+        ("pw", 3),
+    ],
+)
+async def test_three_failures_of_one_kind_end_the_trying(failures, turns):
+    """In turns: the answers to one turn's calls count as one."""
+    number = iter(range(100))
+
+    def answer(sql=""):
+        kind = sql[0]
+        words = WRONG if kind in "wp" else OTHER
+        text = words.format(COLUMNS[next(number) % 4])
+        content = [TextContent(type="text", text=text if kind != "k" else "fine")]
+        return CallToolResult(content=content, is_error=kind != "k")
+
+    def reply(body, turn):
+        if "tool_choice" in body or turn >= len(failures):
+            return Reply([text("What I found.")])
+        kind = failures[turn]
+        count = 3 if kind == "p" else 1
+        return Reply(
+            [use("shop__query", {"sql": f"{kind}{turn}{n}"}) for n in range(count)]
+        )
+
+    session = shop(query=answer)
+    with FakeMessages(reply) as api:
+        bench = Bench(api, session)
+        events = await bench.events()
+        last = api.requests[-1]
+    assert len(api.requests) == turns
+    assert bench.is_valid()
+    ends = failures in ("www", "woww", "wkwww", "ppp")
+    assert ("tool_choice" in last) == ends
+    if ends:
+        said = last["messages"][-1]["content"][-1]["text"]
+        assert "shop.query failed in the same way in 3 turns" in said
+        assert "do not offer to try again" in said
+        assert "no such column" not in said  # a server's words stay in its results
+        assert "failed in the same way in 3 turns" in stop(events).message
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_kind_of_failure_is_its_words_without_the_values(column):
+    kinds = {kind_of_failure(WRONG.format(column)), kind_of_failure(WRONG.format("z"))}
+    assert kinds == {"no such column"}
+    assert kind_of_failure("Error: 'a' of 17 is 3.5") == "Error: … of … is …"
+    assert kind_of_failure("") == "failed"

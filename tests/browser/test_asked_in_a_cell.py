@@ -141,6 +141,35 @@ def test_the_code_of_an_answer_stands_in_a_cell_below_and_has_not_run(
         assert page.errors == []
 
 
+def test_a_block_of_code_is_put_into_a_cell_by_a_click(
+    lab: Lab, pictures: Path
+) -> None:
+    write_notebook(
+        lab.folder / "copied.ipynb",
+        ["%load_ext mcp_notebook", "%%claude\nWrite code that adds up.", "x = 1"],
+    )
+    with lab.open("copied.ipynb") as page:
+        page.run(0, timeout=90)
+        page.run(1)
+        press = page.output(1).locator("button.mcpn-code")
+        expect(press).to_have_text("copy as cell")
+        page.screenshot(pictures / f"claude-code-block-{lab.theme}.png", cell=1)
+        press.click()
+        expect(press).to_have_text("in the cell below")
+        cells = page.page.locator(".jp-Notebook .jp-Cell")
+        expect(cells).to_have_count(4)
+        expect(cells.nth(2)).to_contain_text("total = sum([1, 2, 3])")
+        expect(cells.nth(2).locator(".jp-OutputArea-output")).to_have_count(0)
+        page.screenshot(pictures / f"claude-code-copied-{lab.theme}.png")
+        # again: one button, for the answer of now
+        page.run(1)
+        expect(press).to_have_count(1)
+        saved = json.dumps(page.save())
+        assert "copy as cell" not in saved
+        assert "widget-view" not in saved
+        assert page.errors == []
+
+
 def test_a_form_for_a_secret_says_so_and_keeps_nothing(
     lab: Lab, pictures: Path
 ) -> None:

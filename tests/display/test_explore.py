@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from mcp_notebook.display import view
-from mcp_notebook.display.tables import Explorer, view_result
+from mcp_notebook.display.tables import Whole, view_result
 from mcp_notebook.display.widgets import Card
 from tests.display.conftest import call, result
 
@@ -25,7 +25,9 @@ DATA = pa.table(
 
 
 def page_of(data: pa.Table = DATA, **asked: object) -> dict:
-    page = Explorer(data).page(asked)
+    if "by" in asked:
+        asked["order"] = [[asked.pop("by"), asked.pop("down", False)]]
+    page = Whole(data, {}).explorer.page(asked)
     assert page is not None
     return page
 
@@ -72,16 +74,18 @@ def test_the_filter_looks_into_every_column_in_any_case() -> None:
     assert ids(find="b4999") == ["4999"]
     assert ids(find="2033-09-08") == ["4999"]
     assert page_of(find="KIND 2")["found"] == 1_666
-    assert page_of(find="nowhere") == {"rows": [], "found": 0}
+    assert page_of(find="nowhere") == {"rows": [], "found": 0, "named": []}
 
 
-def test_what_arrow_cannot_order_is_answered_with_nothing_and_the_next_question_counts() -> (
+def test_what_duckdb_does_not_know_is_sorted_as_text_and_an_interval_by_its_length() -> (
     None
 ):
     months = pa.array([(1, 2, 3), None, (0, 1, 0)], pa.month_day_nano_interval())
-    explorer = Explorer(pa.table({"span": months, "n": [1, 2, 3]}))
-    assert explorer.page({"by": 0}) is None
-    assert explorer.page({"by": 1, "down": True})["rows"][0][1] == "3"  # type: ignore[index]
+    halves = pa.array([2.0, 1.0, None], pa.float16())
+    explorer = Whole(pa.table({"span": months, "half": halves}), {}).explorer
+    for column, first in ((0, "1 day"), (1, "1.0")):
+        page = explorer.page({"order": [[column, False]]})
+        assert page["rows"][0][column] == first  # type: ignore[index]
 
 
 def test_what_is_found_is_sorted() -> None:
@@ -134,7 +138,7 @@ def look(card: Card, **asked: object) -> object:
 
 
 def test_a_card_answers_with_the_page_and_the_questions_id(card: Card) -> None:
-    answer = look(card, by=0, down=True)
+    answer = look(card, order=[[0, True]])
     assert answer["looked"] == "q"  # type: ignore[index]
     assert [row[0] for row in answer["page"]["rows"]] == ["4999", "4998"]  # type: ignore[index]
 

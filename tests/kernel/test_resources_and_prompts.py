@@ -153,12 +153,26 @@ def test_a_prompt_can_be_asked_at_once(cells, api):
     assert "3 rows" in blocks[1]["text"]
 
 
+def test_a_picture_of_a_prompt_is_a_variable_that_the_question_names(cells, api):
+    first = len(api.requests)
+    api.replies += [Reply([text("A dot.")]), Reply([text("Still a dot.")])]
+    for _ in range(2):  # the same picture is the same variable
+        ran = cells.run("%mcp_prompt --ask library.look what=it")
+        assert ran.status == "ok", ran.text
+    for request in api.requests[first:]:
+        blocks = request["messages"][-1]["content"]
+        assert "What is it?\n\n@look_picture\n\n[image]" in blocks[0]["text"]
+        assert [b["type"] for b in blocks].count("image") == 1
+    made = cells.run("print([n for n in dir() if n.startswith('look_')])").text
+    assert "['look_picture']" in made
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ("library.report", "needs country=…"),
         ("library.report country=FI colour=red", "has no argument 'colour'"),
-        ("library.reprot", "its prompts: report"),
+        ("library.reprot", "its prompts: report, look"),
         ("library.report FI", "name=value"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from mcp_notebook.agent.request import say_day
 from mcp_notebook.events import Note
-from mcp_notebook.notebook.cell import CellRun, code_in
+from mcp_notebook.notebook.cell import CellRun, code_blocks, code_in
 from mcp_notebook.notebook.current import PlainShell
 from mcp_notebook.notebook.options import AskOptions
 from tests.fake_messages import FakeMessages, Reply, text, use
@@ -35,6 +35,27 @@ ANSWERS = {
 @pytest.mark.parametrize(("answer", "code"), ANSWERS.items())
 def test_the_code_of_an_answer(answer: str, code: str) -> None:
     assert code_in(answer) == code
+
+
+OFFERED = {
+    f"{FENCE}python\nx = 1\n{FENCE}\nand\n{FENCE}py\ny = 2\n{FENCE}": [
+        ("x = 1", "x = 1"),
+        ("y = 2", "y = 2"),
+    ],
+    f"{FENCE}sql\nselect 1\n{FENCE}": [],
+    # on the page a tag is no tag; the code is the model's own
+    f"{FENCE}python\ns = '<b>'\n{FENCE}": [("s = '< b>'", "s = '<b>'")],
+    # what turns the reading around is seen, and is what the cell gets
+    f"{FENCE}\na = 1 # \u202e x\n{FENCE}": [("a = 1 # \\u202e x", "a = 1 # \\u202e x")],
+    "none": [],
+}
+
+
+@pytest.mark.parametrize(("answer", "blocks"), OFFERED.items())
+def test_each_block_of_an_answer_is_offered_as_it_is_seen(
+    answer: str, blocks: list[tuple[str, str]]
+) -> None:
+    assert code_blocks(answer) == blocks
 
 
 def ask(folder: Path, answer: str, *, places: bool) -> tuple[list, list[str], str]:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mcp_notebook
+from mcp_notebook.agent import request as request_module
 from mcp_notebook.agent.request import system_prompt
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.magics.claude import ClaudeMagics
@@ -166,6 +167,8 @@ class Doors:
 def test_random_options_compose_the_same_by_every_door(
     state: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The minute must not change between two doors.
+    monkeypatch.setattr(request_module, "say_day", lambda now: "Today is Monday.")
     doors = Doors(state, monkeypatch)
 
     @settings(

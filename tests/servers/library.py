@@ -1,8 +1,15 @@
 """A server with resources, prompts and completions, for tests: `python library.py`."""
 
-from mcp.server.mcpserver import MCPServer
-from mcp.types import Completion, ResourceLink
+import base64
 
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.prompts.base import UserMessage
+from mcp.types import Completion, ImageContent, ResourceLink
+
+# A picture of one dot
+DOT = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 ORDERS = "id,country,total\n1,FI,10.5\n2,SE,20.25\n3,FI,\n"
 
 
@@ -61,6 +68,18 @@ def build() -> MCPServer:
     def report(country: str, style: str = "short") -> str:
         """Report on a country."""
         return f"Write a {style} report on {country} from @library:data://orders.csv and @shop:data://secret."
+
+    @server.prompt()
+    def look(what: str) -> list[UserMessage]:
+        """A question about a picture."""
+        data = base64.b64encode(DOT).decode()
+        picture = ImageContent(type="image", data=data, mime_type="image/png")
+        broken = ImageContent(type="image", data="AAAA", mime_type="image/png")
+        return [
+            UserMessage(f"What is {what}?"),
+            UserMessage(picture),
+            UserMessage(broken),
+        ]
 
     @server.completion()
     async def complete(ref, argument, context) -> Completion:

@@ -3,12 +3,19 @@
 import asyncio
 from collections.abc import Callable
 
+import httpx2
 import pytest
 
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError, SessionError
 from mcp_notebook.sessions import Session, Sessions
-from mcp_notebook.sessions.http import find_reason, refusal_sentence
+from mcp_notebook.sessions.http import (
+    MOST_RETURNS,
+    HttpTrouble,
+    SofteningClient,
+    find_reason,
+    refusal_sentence,
+)
 from tests.sessions.support import HttpProcess, free_port
 
 Start = Callable[..., HttpProcess]
@@ -140,3 +147,74 @@ def test_what_a_refusal_says_is_told_on_one_line(body: bytes, reason: str) -> No
     assert "abcdefghijklmnop" not in found
     if reason:
         assert found in refusal_sentence(403, "https://x.example/mcp", found)
+
+
+class Busy:
+    """A server that answers its first requests with a status, and the others well."""
+
+    def __init__(self, status: int, times: int, asks: str | None) -> None:
+        self._status, self._left, self._asks = status, times, asks
+        self.requests = 0
+
+    def answer(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests += 1
+        self._left -= 1
+        if self._left < 0:
+            return httpx2.Response(200, json={"jsonrpc": "2.0", "id": 1, "result": {}})
+
+        headers = {} if self._asks is None else {"retry-after": self._asks}
+        return httpx2.Response(self._status, headers=headers, text="busy")
+
+    async def ask(self, method: str) -> tuple[httpx2.Response, str]:
+        trouble, transport = HttpTrouble(), httpx2.MockTransport(self.answer)
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {}}
+        async with SofteningClient(trouble, 10_000, transport=transport) as client:
+            return await client.post(
+                "http://busy.test/mcp", json=body
+            ), trouble.sentence
+
+
+PAST = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize("method", ["tools/call", "tools/list"])
+@pytest.mark.parametrize("asks", ["0", PAST])
+@pytest.mark.parametrize("status", [429, 502, 503])
+async def test_a_busy_server_is_asked_again_when_it_says(
+    status: int, asks: str, method: str
+) -> None:
+    """But no tool that may have run already, behind a gateway."""
+    busy = Busy(status, MOST_RETURNS, asks)
+    response, sentence = await busy.ask(method)
+    if status == 502 and method == "tools/call":
+        assert busy.requests == 1
+        assert "gateway" in sentence
+        return
+
+    assert busy.requests == MOST_RETURNS + 1
+    assert response.json()["result"] == {}
+
+
+@pytest.mark.parametrize(
+    ("asks", "said"),
+    [
+        (None, "HTTP 503"),
+        ("soon", "HTTP 503"),
+        ("90", "ask again in 90 s"),
+        ("600", "in 10 minutes"),
+    ],
+)
+async def test_who_asks_for_nothing_or_for_too_long_is_not_waited_for(
+    asks: str | None, said: str
+) -> None:
+    busy = Busy(503, 1, asks)
+    _, sentence = await busy.ask("tools/call")
+    assert busy.requests == 1
+    assert said in sentence
+
+
+async def test_a_server_that_stays_busy_is_left_after_some_times() -> None:
+    busy = Busy(429, 100, "0")
+    _, sentence = await busy.ask("tools/call")
+    assert busy.requests == MOST_RETURNS + 1
+    assert "too many requests" in sentence

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from mcp import Client
 
 from mcp_notebook.sharing.database import build_database_server
@@ -56,9 +57,11 @@ async def query(client: Client, sql: str) -> Any:
     return await client.call_tool("query_database", {"sql": sql})
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def runner() -> AsyncIterator[SqlRunner]:
-    """A SQL worker that ends with the test."""
+    """A SQL worker that ends with the file: its start is most of what a test costs, so
+    who asks for it names `pytest.mark.asyncio(loop_scope="module")`.
+    """
     runner = SqlRunner()
     yield runner
     await runner.close()

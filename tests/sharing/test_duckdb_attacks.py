@@ -24,15 +24,6 @@ from tests.sharing.notebooks import Notebook
 DEADLINE = 3.0
 FILE_DEADLINE = 1.5
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")  # one warm worker for all cases
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def runner() -> AsyncIterator[SqlRunner]:
-    runner = SqlRunner()
-    yield runner
-    await runner.close()
-
 
 @pytest.mark.parametrize("case", cases("sql_duckdb.jsonl"))
 async def test_attack_on_the_notebook(case: dict, runner: SqlRunner, tmp_path: Path):
@@ -106,10 +97,11 @@ async def served_file(
         )
         connection.execute("create view base as select * from df")
     engine = open_engine(f"duckdb:///{path}")
-    yield (
-        path,
-        await build_database_server(engine, StatementLimits(seconds=FILE_DEADLINE)),
-    )
+    server = await build_database_server(engine, StatementLimits(seconds=FILE_DEADLINE))
+    async with Client(server) as client:
+        # Its worker starts now: that may take long where others run, and is no hang.
+        await query(client, "select 1")
+    yield path, server
     await engine.close()
 
 

@@ -173,28 +173,37 @@ NARROWED = (
 )
 
 
-@pytest.mark.parametrize("sql", NARROWED)
-async def test_a_table_that_is_not_offered_is_reached_by_no_name_or_macro(
-    sql: str, tmp_path: Path
-):
-    """Neither where a WITH elsewhere has its name, nor through a view or a macro, also
-    one called like a function.
-    """
-    with duckdb.connect(str(tmp_path / "two.duckdb")) as connection:
+@pytest.fixture(scope="module")
+async def narrowed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Engine]:
+    """One table of a file whose views and macros reach for another."""
+    path = tmp_path_factory.mktemp("narrowed") / "two.duckdb"
+    with duckdb.connect(str(path)) as connection:
         connection.execute(
             "create table df as select 1 as id; create table secret as select 'not offered' as s; "
             "create view over_secret as from secret; create macro reads() as (select max(s) from secret); "
             "create macro reading() as table from secret; create macro range(n) as table from secret; "
             "create macro lower(x) as (select max(s) from secret)"
         )
-    engine = open_engine(f"duckdb:///{tmp_path / 'two.duckdb'}", tables=["df"])
-    async with Client(await build_database_server(engine, StatementLimits())) as client:
+    engine = open_engine(f"duckdb:///{path}", tables=["df"])
+    yield engine
+    await engine.close()
+
+
+@pytest.mark.parametrize("sql", NARROWED)
+async def test_a_table_that_is_not_offered_is_reached_by_no_name_or_macro(
+    sql: str, narrowed: Engine
+):
+    """Neither where a WITH elsewhere has its name, nor through a view or a macro, also
+    one called like a function.
+    """
+    async with served(narrowed) as client:
         result = await query(client, sql)
         inner = await query(
             client,
             "with secret as (select id from df) select count(*) as n from secret",
         )
-    await engine.close()
     assert "not offered" not in f"{result.content} {result.structured_content}"
     assert result.is_error
     assert inner.structured_content["rows"] == [[1]]

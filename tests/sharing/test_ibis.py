@@ -5,7 +5,7 @@ gives on a frame.
 import asyncio
 import datetime as dt
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import ibis
 import pandas as pd
 import psycopg
 import pytest
-import pytest_asyncio
 
 from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.sharing.masks import Masks
@@ -29,22 +28,12 @@ from tests.sharing.same_answers import all_differences
 from tests.sharing.test_kinds import CELL, _expected, shared
 from tests.sharing.type_matrix import select, wrong
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[tuple[Any, Any]]:
     """A server, and an Ibis connection to it as an ordinary role."""
     with postgres_with_rows() as found:
         yield found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def runner() -> AsyncIterator[SqlRunner]:
-    """One worker for all the tests here."""
-    runner = SqlRunner()
-    yield runner
-    await runner.close()
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Whatever kind of table a variable holds, it is shared by its name and asked the same."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pyarrow.dataset as ds
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
-import pytest_asyncio
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
@@ -33,17 +31,6 @@ CELL = """
     select month, k, n, total, rank() over (partition by month order by total desc) as place
     from monthly order by month, k
 """
-
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def runner() -> AsyncIterator[SqlRunner]:
-    """One worker for all the tests here."""
-    runner = SqlRunner()
-    yield runner
-    await runner.close()
 
 
 def shared(**variables: Any) -> Notebook:

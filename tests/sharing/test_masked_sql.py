@@ -37,8 +37,6 @@ from mcp_notebook.veil import Veil
 from tests.sharing.attacks import ATTACKS, OWN, statement
 from tests.sharing.postgres_server import PostgresServer, running
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 MASKED = ("email",)
 # which differ in their letters and length, and neither in order nor in what is equal
 SIDES = (

@@ -5,14 +5,13 @@ what was shared.
 import asyncio
 import gc
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import ibis
 import pandas as pd
 import pytest
-import pytest_asyncio
 
 from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.sharing.masks import Masks
@@ -29,7 +28,7 @@ from tests.sharing.spark_sessions import Sparks, calls, moved, running
 from tests.sharing.test_kinds import CELL
 from tests.sharing.type_matrix import select, wrong
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.slow
 
 STATEMENTS = [
     json.loads(line)
@@ -73,14 +72,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sparks]:
             "touch_file", lambda n: (folder / "touched").write_text("x"), "int"
         )
         yield sparks
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def runner() -> AsyncIterator[SqlRunner]:
-    """One worker for all the tests here."""
-    runner = SqlRunner()
-    yield runner
-    await runner.close()
 
 
 def shared(*, follows: bool = False, **variables: Any) -> Notebook:
