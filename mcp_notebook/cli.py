@@ -103,11 +103,6 @@ def add_freeze(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write a .py file for pytest, which fails where a table is not as it was",
     )
-    parser.add_argument(
-        "--parameters",
-        action="store_true",
-        help="dates and ids of the calls become parameters, with their values as defaults",
-    )
 
 
 def add_execution(parser: argparse.ArgumentParser) -> None:

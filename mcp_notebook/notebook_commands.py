@@ -77,10 +77,9 @@ def freeze(args: argparse.Namespace) -> int:
         raise ConfigError(f"{args.output} is there already; --force replaces it.")
 
     names = " ".join(args.tables) or "--all-cells"
-    more = "--parameters" if args.parameters else ""
     # One more cell of the run: what ran is known in the kernel alone.
-    magic = f"%mcp_freeze {names} --to {shlex.quote(str(output))} --force {more}"
-    code = execute(path, quiet=True, then=magic.strip())
+    magic = f"%mcp_freeze {names} --to {shlex.quote(str(output))} --force"
+    code = execute(path, quiet=True, then=magic)
     if code == 0 and args.as_test:
         script = output.read_text(encoding="utf-8")
         output.write_text(as_test(script, output.stem), encoding="utf-8")
