@@ -201,9 +201,9 @@ class Footer:
     dollars: float | None = None
     seconds: float = 0.0
     kept_bytes: int = 0  # bytes of tool results that did not go to the model
+    notes: tuple[str, ...] = field(default=())
     web_searches: int = 0
     web_pages: int = 0
-    notes: tuple[str, ...] = field(default=())
 
 
 Event = (

@@ -12,6 +12,7 @@ from typing import Any
 
 from mcp_notebook.sql_words import (
     aggregate_of,
+    gives_whole_table,
     grouped_by,
     is_reserved,
     sql_of,
@@ -60,8 +61,11 @@ def _from_sql(sql: str) -> str:
     elif aggregate:
         # One number of a table is not the table.
         name = f"{tables[0]}_{aggregate}"
-    else:
+    elif gives_whole_table(sql):
         name = tables[0]
+    else:
+        # Some rows or columns of a table are not that table either.
+        name = f"{tables[0]}_rows"
 
     return name.lower()
 

@@ -19,7 +19,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from functools import lru_cache
@@ -60,6 +60,7 @@ class KnownValues:
         self._finder = Finder()
         self.overflowed = False  # a value was not taken, since there are too many
         self.version = 0  # another one whenever other values are known
+        self.has_numbers = False  # one of them may stand in JSON as a number
 
     def learn(self, values: Iterable[str]) -> None:
         """Know these from now on."""
@@ -73,6 +74,7 @@ class KnownValues:
             taken = list(new)[: max(room, 0)]
             self._values.update(taken)
             self._finder.add(taken)
+            self.has_numbers |= any(map(_is_number, taken))
             self.version += 1
 
     def forget(self) -> None:
@@ -80,6 +82,7 @@ class KnownValues:
         with self._lock:
             self._values = set()
             self._finder, self.overflowed = Finder(), False
+            self.has_numbers = False
             self.version += 1
 
     def __len__(self) -> int:
@@ -670,7 +673,12 @@ def mask_json(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
     values = _secret_values(environ)
     # one look at all of it is the usual case; the separator counts as white space
     searched_for = (KNOWN.version, values)
-    fresh = _CLEAN.leave_out(_texts_in(value), searched_for)
+    has_numbers = KNOWN.has_numbers or any(map(_is_number, values))
+    texts = _texts_in(value)
+    if has_numbers:
+        texts += map(str, _numbers_in(value))
+
+    fresh = _CLEAN.leave_out(texts, searched_for)
     if not fresh:
         return value
 
@@ -742,6 +750,22 @@ def _texts_in(value: Any) -> list[str]:
             found.append(one)
 
     return found
+
+
+def _is_number(text: str) -> bool:
+    # what JSON can hold without quotes
+    return len(text) <= 40 and text.replace(".", "", 1).lstrip("-").isdigit()
+
+
+def _numbers_in(value: Any) -> Iterator[int | float]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from _numbers_in(inner)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
 
 
 def has_secret_shape(text: str) -> bool:
@@ -847,6 +871,10 @@ def _mask_json(value: Any, values: tuple[str, ...]) -> Any:
 
     if isinstance(value, list | tuple):
         return [_mask_json(inner, values) for inner in value]
+
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        written = str(value)
+        return value if _mask_values(written, values) == written else MASK
 
     return value
 

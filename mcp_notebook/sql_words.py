@@ -15,6 +15,7 @@ for.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -155,6 +156,54 @@ _CATALOGS = re.compile(
 _LIMIT = re.compile(r"\blimit\s+(?:\d+\s*,\s*)?(\d+)", re.IGNORECASE)
 
 
+MOST_ARGUMENTS = 1_000  # texts of a call that are looked at
+
+
+def statements_of(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every text among a call's arguments that reads as SQL, at any depth and under any
+    name, also in a text of JSON.
+    """
+    found = dict.fromkeys(filter(None, [sql_of(arguments)]))
+    for name, text in argument_texts(arguments):
+        if is_sql(name, text) or (_NAMES_SQL.search(name) and is_query(text)):
+            found[text] = None
+
+    return tuple(found)
+
+
+_NAMES_SQL = re.compile(r"sql|quer|statement|stmt|^q$", re.IGNORECASE)
+
+
+def argument_texts(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The texts in a call's arguments, each with the names that lead to it, `a.b`."""
+    found: list[tuple[str, str]] = []
+    waiting: list[tuple[str, Any]] = [("", arguments)]
+    while waiting and len(found) < MOST_ARGUMENTS:
+        name, value = waiting.pop(0)
+        if isinstance(value, Mapping):
+            waiting += [(f"{name}.{key}".strip("."), v) for key, v in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(name, inner) for inner in value]
+        elif isinstance(value, str):
+            found.append((name, value))
+            # the body of a request, which is read over there
+            inside = _read_json(value)
+            if inside is not None:
+                waiting.append((name, inside))
+
+    return found
+
+
+def _read_json(text: str) -> Any:
+    if text.lstrip()[:1] not in ("{", "[") or len(text) > READ_CHARACTERS:
+        return None
+
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def is_query(sql: str) -> bool:
     """Whether the statement asks for rows: then an empty answer is an empty table and
     not a done write.
@@ -252,6 +301,36 @@ def aggregate_of(sql: str) -> str:
             found = tokens[at + 1].lower if called else ""
 
     return found if found in _AGGREGATES else ""
+
+
+def gives_whole_table(sql: str) -> bool:
+    """Whether a statement gives every row and column of one table: `select * from t`,
+    in whatever order, `from t`, `table t`.
+    """
+    tokens = solid_tokens(sql)
+    if any(token.is_word(_FEWER_ROWS) for token in tokens):
+        return False
+
+    unordered = itertools.takewhile(lambda t: not t.is_word(("order",)), tokens)
+    # another table, a subquery, a function
+    if any(token.text in (",", "(") for token in unordered):
+        return False
+
+    first = _piece(tokens, 0)
+    if not first.is_word(("select",)):
+        return first.is_word(("from", "table"))
+
+    # `o.*` of one table is all of it, too
+    qualified = _piece(tokens, 2).text == "."
+    at = 3 if qualified else 1
+    return _piece(tokens, at).text == "*" and _piece(tokens, at + 1).is_word(("from",))
+
+
+# What leaves rows out, or adds another table's.
+_FEWER_ROWS = frozenset(
+    "where limit fetch top offset having distinct join union intersect except group"
+    " qualify sample tablesample lateral pivot unpivot".split()
+)
 
 
 def _names_a_table(tokens: tuple[Token, ...], at: int) -> bool:

@@ -18,7 +18,12 @@ from typing import Any
 
 from mcp_notebook.secrets import MASK, KnownValues
 from mcp_notebook.sql_effects import is_query_tree, likely_dialects, parse_first
-from mcp_notebook.sql_words import is_query, looks_around, sql_of
+from mcp_notebook.sql_words import (
+    argument_texts,
+    is_query,
+    looks_around,
+    statements_of,
+)
 
 # A node of sqlglot's tree; sqlglot is loaded at the first statement.
 Node = Any
@@ -603,6 +608,54 @@ def _join_outputs(left: Outputs, right: Outputs) -> Outputs:
     return (Output(STAR, True),)
 
 
+# ---- columns that a call names without SQL: `fields`, `group_by`, a pipeline of stages
+
+
+# What the argument of a tool is called that says which columns the answer has, and of
+# what. Not what rows are chosen or ordered by.
+_COLUMN_ARGUMENT = re.compile(
+    r"column|field|select|group|aggregat|metric|measure|dimension|distinct|projec"
+    r"|propert|attribute|pipeline|expression|formula|pivot|histogram"
+    r"|(?:^|\.)(?:by|x|y|expr|values?)$",
+    re.IGNORECASE,
+)
+_ORDERING = re.compile(r"(?:^|[._])(?:sort|order|filter|where|match)", re.IGNORECASE)
+_BARE_NAME = re.compile(r"[$\"`\[]*(?:\w+[.])*(?P<name>\w+)[\"`\]]*")
+
+
+def _named_columns(arguments: Mapping[str, Any]) -> list[str]:
+    """What a call says of the columns that it wants, piece by piece."""
+    pieces: list[str] = []
+    for name, text in argument_texts(arguments):
+        is_meant = _COLUMN_ARGUMENT.search(name) and not _ORDERING.search(name)
+        # `"$email"` is a field wherever it stands
+        if (is_meant or text.startswith("$")) and not is_query(text):
+            pieces += re.split(r",(?![^(]*\))", text)
+
+    return [piece.strip() for piece in pieces]
+
+
+def _mask_named(
+    arguments: Mapping[str, Any], names: Sequence[str], covers: Covers
+) -> frozenset[str]:
+    """The columns of an answer that may be made from a masked one, since the call names
+    it and the answer has no column of that name: all but those that the call names, too.
+    """
+    pieces = _named_columns(arguments)
+    bare = {
+        piece: found["name"].casefold()
+        for piece in pieces
+        if (found := _BARE_NAME.fullmatch(piece))
+    }
+    present = {name.casefold() for name in names}
+    asked = [piece for piece in pieces if mentions(piece, covers)]
+    if all(bare.get(piece) in present for piece in asked):
+        return frozenset()
+
+    others = {name for piece, name in bare.items() if piece not in asked}
+    return frozenset(name for name in names if name.casefold() not in others)
+
+
 # ---- the masked columns of a notebook
 
 
@@ -662,7 +715,11 @@ class Veil:
         if not self:
             return frozenset()
 
-        return masked_columns(sql_of(arguments), names, self.covers, hint, views)
+        named = _mask_named(arguments, names, self.covers)
+        for sql in statements_of(arguments) or ("",):
+            named |= masked_columns(sql, names, self.covers, hint, views)
+
+        return named
 
     def withholds_text(
         self,
@@ -671,8 +728,14 @@ class Veil:
         views: Mapping[str, str] = NO_VIEWS,
     ) -> bool:
         """Whether nothing is shown of what such a call told in words."""
-        sql = sql_of(arguments)
-        return bool(self and sql) and tells_masked(sql, self.covers, hint, views)
+        if not self:
+            return False
+
+        if any(mentions(asked, self.covers) for asked in _named_columns(arguments)):
+            return True
+
+        statements = statements_of(arguments)
+        return any(tells_masked(sql, self.covers, hint, views) for sql in statements)
 
     def learn(self, values: Iterable[Any]) -> None:
         """Know values of a masked column, wherever they appear again."""
@@ -707,7 +770,7 @@ class Veil:
         `of_values`: the statement failed on a value of a table with masked columns, and
         the words may be made of it.
         """
-        sql = sql_of(arguments)
+        sql = " ".join([*statements_of(arguments), *_named_columns(arguments)])
         if not self or not sql:
             return self.hide(text)
 

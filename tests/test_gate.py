@@ -424,6 +424,16 @@ def test_a_variable_that_holds_a_path_counts_from_when_the_path_is_gone(
     assert hide(str(place)) == secrets.MASK
 
 
+def test_a_secret_number_is_hidden_where_it_is_no_text() -> None:
+    rows = [{"id": 1, "pin": 90817263, "ok": True, "part": 0.5}, [90817263]]
+    assert hide(rows) == rows
+    learn_secret("THEIR_PIN_TOKEN", "90817263")
+    found = hide(rows)
+    assert "90817263" not in json.dumps(found)
+    assert found[0]["id"] == 1
+    assert found[0]["ok"] is True
+
+
 def test_what_is_remembered_as_clean_is_bounded() -> None:
     kept = secrets.CleanTexts()
     for number in range(3 * kept.MOST_TEXTS):

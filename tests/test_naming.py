@@ -14,12 +14,12 @@ from mcp_notebook.sql_words import sql_of
         ("select country, sum(x) from sales group by country", "sales_by_country"),
         (
             "with recent as (select * from orders) select * from recent join customers c on 1=1",
-            "orders",
+            "orders_rows",
         ),
         ("select 1 as one", "shop_query"),
         ("select 'from here' as x -- from there", "shop_query"),
         ("select * from `my db`.items", "items"),
-        ("select extract(year from d) as y from visits", "visits"),
+        ("select extract(year from d) as y from visits", "visits_rows"),
     ],
 )
 def test_a_name_comes_from_the_tables_of_the_sql(sql, name):
@@ -53,9 +53,16 @@ AGGREGATES = {
     "select count(*) from orders": "orders_count",
     "SELECT sum(total) AS t FROM orders WHERE a = 1": "orders_sum",
     "select count(*) from orders group by city": "orders_by_city",
-    "select * from orders limit 5": "orders",
-    "select id, total from orders where id in (select max(id) from b)": "orders",
-    "select avg(x) over (partition by y) from orders": "orders",
+    "select * from orders limit 5": "orders_rows",
+    "select id, total from orders where id in (select max(id) from b)": "orders_rows",
+    "select avg(x) over (partition by y) from orders": "orders_rows",
+    "select id from orders": "orders_rows",
+    "select * from orders, customers": "orders_rows",
+    "select * from (select id from orders)": "orders_rows",
+    "select distinct * from orders": "orders_rows",
+    "select o.* from shop.orders as o order by o.a, o.b desc;": "orders",
+    "from orders": "orders",
+    'table "Orders"': "shop_query",
     "with a as (select 1) select count(*) from orders": "orders_count",
 }
 

@@ -8,13 +8,15 @@ most 8,000 pixels a side, 100 pictures and 32 MB in a request.
 from __future__ import annotations
 
 import base64
+import importlib
 import importlib.util
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mcp_notebook.results import bounds
+from mcp_notebook.results.content import clean_svg, svg_sides
 
 Block = dict[str, Any]
 # How a block about a thing that the question names begins; replay/keys.py knows it.
@@ -133,6 +135,49 @@ def _convert(raw: bytes) -> bytes:
 
     made = out.getvalue()
     return made if fits(made) else b""
+
+
+# A drawing that a model is shown: what takes the engine some tenths of a second.
+_MOST_SVG = 1_000_000  # bytes
+_MOST_SVG_PARTS = 20_000
+_KEPT_SIDE = 1568.0  # pixels of the longer side that the service keeps
+_UNSIZED = (800.0, 600.0)
+
+
+def draw_svgs(
+    images: Iterable[tuple[str, str]], change: Callable[[str], str]
+) -> tuple[tuple[str, str], ...]:
+    """Pictures of (type, base64) with those in SVG drawn as PNG, where the extra
+    `charts` can; `change` hides in their words what a model must not see. Others, and
+    what is too large, stay as they are.
+    """
+    return tuple(_draw_svg(kind, data, change) for kind, data in images)
+
+
+def _draw_svg(kind: str, data: str, change: Callable[[str], str]) -> tuple[str, str]:
+    raw = _decode(data) if "svg" in kind.lower() else b""
+    if not raw or len(raw) > _MOST_SVG:
+        return kind, data
+
+    text = raw.decode("utf-8", "replace")
+    width, height = svg_sides(text) or _UNSIZED
+    scale = min(_KEPT_SIDE / max(width, height), 2.0)
+    sides = max(width * scale, 1.0), max(height * scale, 1.0)
+    if "viewBox" not in text:
+        # without one the size does not scale what is drawn
+        sides = min(width, _KEPT_SIDE), min(height, _KEPT_SIDE)
+
+    clean = clean_svg(text, change, most=_MOST_SVG_PARTS, sides=sides)
+    if clean is None:
+        return kind, data
+
+    # loads pyarrow, which came with the result; a question needs neither
+    drawing = importlib.import_module("mcp_notebook.charts.drawing")
+    made = drawing.rasterize_svg(clean.decode())
+    if not made or not fits(made):
+        return kind, data
+
+    return "image/png", base64.b64encode(made).decode()
 
 
 def document_block(raw: bytes, name: str) -> Block:

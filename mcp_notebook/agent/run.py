@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Literal
 
 import anthropic
@@ -32,6 +33,7 @@ from mcp_notebook.agent.failures import (
     requested_wait,
     retry_reason,
 )
+from mcp_notebook.agent.pictures import draw_svgs
 from mcp_notebook.agent.request import MOST_TAKEN_OUT, Recovery, Request, admit_reply
 from mcp_notebook.agent.sealing import seal_block
 from mcp_notebook.agent.toolset import choose_tools
@@ -57,6 +59,7 @@ from mcp_notebook.events import (
     Working,
 )
 from mcp_notebook.policy import Budget
+from mcp_notebook.secrets import seal_text
 
 NOT_RUN = "Not run: the reply was cut off before the call was complete."
 OVER_LIMIT = "Not run: the limit of tool calls is reached."
@@ -344,7 +347,7 @@ async def _call_all(
         async with gate:
             result = await caller.perform(call, queue.put_nowait)
 
-        results[call.id] = result
+        results[call.id] = await _draw_for_model(result, caller)
         caller.failures.note(call, result)
         conversation.summaries[call.id] = summarize_result(
             call.server, call.tool, result
@@ -383,6 +386,23 @@ async def _call_all(
             await asyncio.gather(done, *tasks, return_exceptions=True)
         finally:  # also when a second interrupt ends the wait
             conversation.answer(_blocks(uses, results))
+
+
+async def _draw_for_model(result: ToolResult, caller: Caller) -> ToolResult:
+    """The result with its drawings as pictures that a model sees; the person has them
+    as they came.
+    """
+    if not any("svg" in kind.lower() for kind, _ in result.images):
+        return result
+
+    veil = caller.shaping.veil
+
+    def hide_words(words: str) -> str:
+        return seal_text(veil.hide(words))
+
+    # drawing takes a moment, and other sessions go on meanwhile
+    images = await asyncio.to_thread(draw_svgs, result.images, hide_words)
+    return replace(result, images=images)
 
 
 def _blocks(uses: list[Block], results: dict[str, ToolResult]) -> list[Block]:

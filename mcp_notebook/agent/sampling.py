@@ -144,7 +144,7 @@ def _request_of(
     definitions = tools.definitions()
     if definitions:
         request["tools"] = definitions
-        mode = (params.get("toolChoice") or {}).get("mode")
+        mode = str((params.get("toolChoice") or {}).get("mode"))
         request["tool_choice"] = {"type": _CHOICES.get(mode, "auto")}
 
     return request

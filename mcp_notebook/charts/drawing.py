@@ -204,6 +204,19 @@ def write_live(drawing: Drawing) -> str:
 
 
 @lru_cache(maxsize=1)
+def rasterize_svg(svg: str) -> bytes:
+    """The PNG of a drawing that was made harmless; empty where the extra `charts` is
+    not there, or its engine cannot draw it.
+    """
+    if not is_available():
+        return b""
+
+    try:
+        return bytes(_engine().svg_to_png(svg, scale=1.0))
+    except ValueError:  # what the engine says of a drawing that it does not take
+        return b""
+
+
 def _engine() -> Any:
     if not is_available():
         raise SpecError(NEEDED)

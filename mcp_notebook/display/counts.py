@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from typing import Any
 
@@ -138,20 +138,14 @@ def _with_bars(
     distinct = counts.distinct or 0
     if _is_told_by_values(kind, counts):
         bars = _value_bars(connection, name, kind)
+        # all values have a bar: then their number is no estimate
+        if len(bars) < (FEW if kind.whole else TOP):
+            counts = replace(counts, distinct=len(bars), exact=True)
     elif counts.low is not None and distinct > 1 and _has_axis(kind):
         bars = _span_bars(connection, name, kind, own[2][0], own[3][0])
         spans = True
 
-    return Counts(
-        counts.rows,
-        counts.nulls,
-        counts.distinct,
-        counts.exact,
-        counts.low,
-        counts.high,
-        bars,
-        spans and bool(bars),
-    )
+    return replace(counts, bars=bars, spans=spans and bool(bars))
 
 
 def _has_axis(kind: ValueKind) -> bool:

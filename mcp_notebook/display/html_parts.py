@@ -10,9 +10,9 @@ import base64
 import binascii
 import html
 import re
-from xml.etree import ElementTree
 
 from mcp_notebook.results.bounds import refuse_picture
+from mcp_notebook.results.content import clean_svg
 from mcp_notebook.untrusted_text import visible
 
 # Untrusted text made fit to look at: nothing hidden, nothing that runs, nothing that
@@ -61,110 +61,24 @@ def picture(mime: str, data: str) -> str | None:
 
 
 def _clean_svg(data: str) -> str | None:
-    """An SVG without what runs, loads or holds HTML. As the source of an image nothing
-    in it would run; opened alone, it would.
+    """A drawing made harmless. As the source of an image nothing in it would run;
+    opened alone, it would.
     """
+    if len(data) > MAX_IMAGE:
+        return None
+
     try:
         text = base64.b64decode(data, validate=True).decode("utf-8")
-        # Plotting libraries write one that names the standard; one that declares
-        # entities, which may grow without end, stays and is refused.
-        text = _STANDARD.sub("", text, count=1)
-        if len(data) > MAX_IMAGE or "<!ENTITY" in text or "<!DOCTYPE" in text.upper():
-            return None
-        root = ElementTree.fromstring(text)  # noqa: S314 - without entities
-    except (ValueError, ElementTree.ParseError):
+    except ValueError:
         return None
 
-    if root.tag.rpartition("}")[2] != "svg":
-        return None
-
-    _strip(root)
-    if _count_drawn(root) > _MOST_DRAWN:
-        return None
-    ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
-    try:
-        clean = ElementTree.tostring(root)
-    except RecursionError:  # nested deeper than any drawing
+    clean = clean_svg(text)
+    if clean is None:
         return None
 
     return f"data:image/svg+xml;base64,{base64.b64encode(clean).decode()}"
 
 
-_DRAWN = frozenset(
-    """
-    svg g path rect circle ellipse line polyline polygon text tspan textPath defs use
-    symbol marker clipPath mask pattern linearGradient radialGradient stop title desc
-    image style filter feGaussianBlur feOffset feMerge feMergeNode feColorMatrix feBlend
-    feFlood feComposite metadata
-    """.split()
-)
-
-
-def _strip(root: ElementTree.Element) -> None:
-    # Not by recursion: how deep a drawing is nested, the server says.
-    ahead = [root]
-    while ahead:
-        node = ahead.pop()
-        for child in list(node):
-            if str(child.tag).rpartition("}")[2] in _DRAWN:
-                ahead.append(child)
-            else:
-                node.remove(child)
-
-        if str(node.tag).endswith("style") and _LOADS.search(node.text or ""):
-            node.text = ""
-        for name, value in list(node.attrib.items()):
-            if not _is_harmless(name, value):
-                del node.attrib[name]
-
-
-# Elements; a plot of ten thousand points has some 20,000.
-_MOST_DRAWN = 300_000
-# Each round follows one more `use` inside of a `use`; twice as many each time, they
-# pass the limit before the last.
-_ROUNDS = 20
-
-
-def _count_drawn(root: ElementTree.Element) -> int:
-    """The elements that are drawn, those that `use` repeats each time; of a circle, more
-    than there are.
-    """
-    nodes = list(root.iter())
-    named = {f"#{node.get('id')}": node for node in nodes if node.get("id")}
-    linked = [node for node in nodes if str(node.tag).endswith("use")]
-    used = {node: named.get(_find_link(node), node) for node in linked}
-    sizes: dict[ElementTree.Element, int] = {}
-    for _ in range(_ROUNDS):
-        before = sizes.get(root, 0)
-        known, sizes = sizes, {}
-        for node in reversed(nodes):  # children stand behind their parent
-            repeats = known.get(used[node], 0) if node in used else 0
-            sizes[node] = 1 + repeats + sum(map(sizes.__getitem__, node))
-        if sizes[root] == before or sizes[root] > _MOST_DRAWN:
-            break
-
-    return sizes[root]
-
-
-def _find_link(node: ElementTree.Element) -> str:
-    for name, value in node.attrib.items():
-        if name.rpartition("}")[2] == "href":
-            return value.strip()
-    return ""
-
-
-def _is_harmless(name: str, value: str) -> bool:
-    plain = name.rpartition("}")[2].lower()
-    if plain == "href":
-        return value.strip().startswith(("#", "data:image/"))
-
-    return not plain.startswith("on") and not _LOADS.search(value)
-
-
-_STANDARD = re.compile(r"<!DOCTYPE[^\[>]*>", re.IGNORECASE)
-_LOADS = re.compile(
-    r"@import|javascript:|expression\(|url\(\s*['\"]?(?!#)", re.IGNORECASE
-)
 DIM = "color:var(--jp-content-font-color2,#808080)"
 LINE = "var(--jp-border-color2,rgba(128,128,128,.35))"
 SOFT = "rgba(128,128,128,.09)"

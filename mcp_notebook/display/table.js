@@ -5,7 +5,7 @@ const ROW = 25; // pixels
 const OPEN = 12.5; // rows that are seen at once: the half one says that there are more
 const TALLEST = 8_000_000; // pixels; browsers draw nothing beyond some 16 million, so a longer table scrolls faster
 const DOWN = 60, ACROSS = 20; // rows and columns of one question
-const GUTTER = 18; // pixels beside the digits of the row numbers
+const GUTTER = 14; // pixels beside the digits of the row numbers
 const PLAIN = /^([-−]?)(\d+)(?:\.(\d+))?$/;
 const NAMES_A_THING = /(^|[ _.-])(id|ids|key|code|no|nr|number|year|zip|plz|phone)$|Id$/i;
 const WORDS = { is: "is", not: "is not", holds: "contains", least: "≥", most: "≤", above: ">", below: "<", null: "is NULL", some: "is not NULL" };
@@ -155,7 +155,7 @@ function table(data, ask) {
   const state = { epoch: 0, found: data.total, top: 0, set: -1, gone: !ask, row: 0, col: 0, rows: data.rows, named: [] };
   const written = data.columns.map((column, i) => writing(data.rows.map((row) => row[i]), column));
   const plain = () => !look.find && !look.filters.length && !look.order.length;
-  const digits = String(data.total).length, gutter = digits * 7.3 + GUTTER;
+  const gutter = data.total.toLocaleString("en").length * 6.8 + GUTTER;
   const counted = data.total >= 5 && width > 0, tall = counted ? 92 : 42;
   const column = (at) => columns[at] ?? { name: `column ${at + 1}`, kind: "", num: false, origin: "" };
   const pop = popup(box, () => frame.focus({ preventScroll: true }));
@@ -164,7 +164,7 @@ function table(data, ask) {
   const fit = (at) => {
     const { name, kind } = column(at), known = [...Array(Math.min(60, state.found)).keys()].map((row) => value(row, at));
     const longest = Math.max(name.length * 1.05 + 3, kind.length * 0.85 + 3, ...known.map((one) => (one ?? "NULL").length * (column(at).num ? 1.07 : 1)));
-    sizes[at] = Math.max(counted ? 112 : 56, Math.min(340, longest * 7.25 + 22));
+    sizes[at] = Math.max(counted ? 120 : 56, Math.min(340, longest * 7.25 + 22));
   };
   const measure = () => {
     for (let at = 0; at < width; at++) edges[at + 1] = edges[at] + sizes[at];
@@ -203,6 +203,7 @@ function table(data, ask) {
   const tell = () => {
     const short = state.found === data.total ? "" : `${state.found.toLocaleString("en")} of `;
     info.textContent = short + data.shape;
+    role(grid, "grid", { rowcount: state.found + 1, colcount: width + 1, label: `${data.name || "table"}, ${info.textContent}` });
   };
   const fetch = async (down, across) => {
     const key = `${down}:${across}`, epoch = state.epoch;
@@ -230,8 +231,10 @@ function table(data, ask) {
       tell();
       badges();
     }
-    drawn.clear();
-    paint();
+    // Of what is drawn only the rows of this block are new, and several blocks are drawn at once.
+    if (page.columns) drawn.clear();
+    else for (let row = down * DOWN; row < (down + 1) * DOWN; row++) drawn.delete(row);
+    soon();
   };
   const wrong = (words) => {
     note.textContent = words;
@@ -451,11 +454,11 @@ function table(data, ask) {
     for (const row of drawn.keys()) if (row < from || row >= to) drawn.delete(row);
     const same = rows.length === body.children.length && rows.every((node, i) => body.children[i] === node);
     if (!same) body.replaceChildren(...rows);
-    role(grid, "grid", { rowcount: state.found + 1, colcount: width + 1, label: `${data.name || "table"}, ${info.textContent}` });
     mark();
     clearTimeout(state.later);
     state.later = setTimeout(() => count(0, 1).then(() => count(first, last)), 30);
   };
+  const soon = () => { state.frame ??= requestAnimationFrame(() => { state.frame = undefined; paint(); }); };
   const mark = () => {
     for (const node of grid.querySelectorAll(".here")) node.classList.remove("here"), node.removeAttribute("aria-selected");
     const id = state.row < 0 ? `${mine}-h-${state.col}` : `${mine}-${state.row}-${state.col}`, node = grid.querySelector(`#${id}`);
@@ -468,10 +471,10 @@ function table(data, ask) {
   // ---- going about
   const show = (row, at) => {
     if (row >= 0) {
-      const y = row * ROW, view = inner() - (frame.offsetHeight - frame.clientHeight ? 0 : 0);
+      const y = row * ROW, view = inner();
       if (y < state.top) state.top = y;
       else if (y + ROW > state.top + view) state.top = y + ROW - view;
-      state.set = frame.scrollTop = state.top / scale();
+      frame.scrollTop = state.top / scale();
       state.set = frame.scrollTop;
     }
     if (at > 0) {
@@ -586,11 +589,10 @@ function table(data, ask) {
   };
   body.onclick = (event) => { const at = place(event); if (at) [state.row, state.col] = at, mark(); };
   body.ondblclick = (event) => { const at = place(event); if (at) { [state.row, state.col] = at; getSelection().removeAllRanges(); read(); } };
-  let frames;
   frame.onscroll = () => {
     if (Math.abs(frame.scrollTop - state.set) > 0.6) state.top = frame.scrollTop * scale();
     state.set = -1;
-    frames ??= requestAnimationFrame(() => { frames = undefined; paint(); });
+    soon();
   };
   frame.addEventListener("wheel", (event) => {
     const by = scale();

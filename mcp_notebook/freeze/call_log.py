@@ -131,6 +131,9 @@ class Trail:
         self.routes: dict[
             str, ConnectOptions
         ] = {}  # how each server was connected last
+        # A day has tens of thousands of calls: what a table is of is not searched for.
+        self._by_frame: dict[int, tuple[Call, Kept]] = {}
+        self._by_name: dict[str, Kept] = {}
 
     def note_connection(self, route: ConnectOptions) -> None:
         """A server was connected this way."""
@@ -142,14 +145,8 @@ class Trail:
 
     def sent(self, call: Call, tables: Mapping[str, Any] | None = None) -> None:
         """A call is sent; `tables` are those that its SQL may name."""
-        made = {
-            id(kept.frame()): kept
-            for other in self.calls
-            for kept in other.tables.values()
-        }
-        made.pop(id(None), None)
         call.sources = {
-            name: made.get(id(table)) for name, table in (tables or {}).items()
+            name: self._kept_of(table) for name, table in (tables or {}).items()
         }
         call.route = self.routes.get(call.server)
         self.calls.append(call)
@@ -172,6 +169,7 @@ class Trail:
         kept = Kept(name, weakref.ref(frame), frame.copy(deep=False), truncated)
         weakref.finalize(frame, _let_go, weakref.ref(kept)).atexit = False
         call.tables[index] = kept
+        self._by_frame[id(frame)] = (call, kept)
 
     def note_end(self, call_id: str, outcome: str, chart: Chart | None = None) -> None:
         """A call has its result; one that was not sent (denied, answered from an
@@ -183,13 +181,14 @@ class Trail:
 
     def note_name(self, name: str, frame: Any) -> None:
         """The person asked for a table under this name."""
-        for call in self.calls:
-            for kept in call.tables.values():
-                if name in kept.into:
-                    kept.into.remove(name)
+        before = self._by_name.pop(name, None)
+        if before is not None and name in before.into:
+            before.into.remove(name)
 
-                if kept.frame() is frame:
-                    kept.into.append(name)
+        kept = self._kept_of(frame)
+        if kept is not None:
+            kept.into.append(name)
+            self._by_name[name] = kept
 
     def last_cell(self) -> str:
         """The id of the last `%%claude` cell, "" before the first."""
@@ -197,13 +196,13 @@ class Trail:
 
     def of_frame(self, frame: Any) -> Call | None:
         """The call that gave a table."""
-        found = (
-            c
-            for c in reversed(self.calls)
-            for kept in c.tables.values()
-            if kept.frame() is frame
-        )
-        return next(found, None)
+        call, kept = self._by_frame.get(id(frame), (None, None))
+        return call if kept is not None and kept.frame() is frame else None
+
+    def _kept_of(self, frame: Any) -> Kept | None:
+        _, kept = self._by_frame.get(id(frame), (None, None))
+        # A number may be another frame's by now.
+        return kept if kept is not None and kept.frame() is frame else None
 
     def __iter__(self) -> Iterator[Call]:
         return iter(list(self.calls))

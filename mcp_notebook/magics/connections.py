@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import re
 import shlex
 from collections.abc import Callable
 from itertools import chain
@@ -189,7 +190,11 @@ class MCPMagics(Magics):
     )
     @argument("--timeout", type=float, default=0, help="seconds")
     def mcp_sql(self, line: str, cell: str) -> Any:
-        """Run SQL through a server's query tool, without a model; returns the DataFrame."""
+        """Run SQL through a server's query tool, without a model; returns the DataFrame.
+
+        `big << select ...` gives the DataFrame the name `big`, as `--into big` does. With
+        `notebook` as the server every table that a variable holds can be named.
+        """
         options = parse_argstring(self.mcp_sql, line)
         if not options.server:
             known = ", ".join(
@@ -199,7 +204,8 @@ class MCPMagics(Magics):
                 f"Name the server: %%mcp_sql SERVER [--into NAME]; there are {known}."
             )
 
-        into = check_name(options.into)
+        name, sql = split_name(cell)
+        into = check_name(options.into or name)
 
         def work(emit: Emit) -> Any:
             wanted = {
@@ -208,7 +214,7 @@ class MCPMagics(Magics):
                 "timeout": options.timeout,
                 "emit": emit,
             }
-            return by_hand.sql(self._notebook, options.server, cell, **wanted)
+            return by_hand.sql(self._notebook, options.server, sql, **wanted)
 
         with interruptible():
             return output.show_call(self._notebook, work, into)
@@ -242,6 +248,15 @@ def interruptible() -> Any:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise Stopped("Stopped. Servers stay connected.") from None
+
+
+_NAMED = re.compile(r"\s*([^\W\d]\w*)\s*<<(?!<)(.*)", re.DOTALL)
+
+
+def split_name(sql: str) -> tuple[str, str]:
+    """`name << select 1` into the name and the statement; no statement begins so."""
+    found = _NAMED.fullmatch(sql)
+    return (found[1], found[2]) if found else ("", sql)
 
 
 def _take_into(text: str) -> tuple[str, str]:

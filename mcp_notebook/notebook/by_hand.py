@@ -18,6 +18,7 @@ from mcp_notebook.display.html_parts import picture
 from mcp_notebook.errors import CallError, ConfigError, DataError
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.call_log import Facts
+from mcp_notebook.kinds import is_table
 from mcp_notebook.naming import OWN_SERVER, free_path
 from mcp_notebook.notebook import shared_tables
 from mcp_notebook.notebook.call_path import (
@@ -36,6 +37,7 @@ from mcp_notebook.results.content import (
 )
 from mcp_notebook.results.reading import Reading, Table
 from mcp_notebook.secrets import seal_text
+from mcp_notebook.sql_words import tables_named
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -306,10 +308,32 @@ def text_of(result: ToolResult) -> str:
 async def own_sql(
     notebook: Notebook, text: str, *, into: str = "", emit: Emit = lambda event: None
 ) -> tuple[ToolResult, Any]:
-    """SQL of the person's over the notebook's tables; the answer gets a name there."""
+    """SQL of the person's over the notebook's tables; the answer gets a name there.
+
+    Every table that a variable holds can be named, shared or not: what is made of one
+    that is not shared is kept from Claude.
+    """
     calls = NotebookCalls(notebook, keep=keep_into(notebook, into), show=emit)
-    result = await perform_own_sql(notebook, calls, {"sql": text}, notebook.catalog)
+    own = _find_unshared(notebook, text)
+    catalog = notebook.catalog.with_more(own) if own else notebook.catalog
+    result = await perform_own_sql(
+        notebook, calls, {"sql": text}, catalog, given=own, unshared=tuple(own)
+    )
     return result, notebook.shell.user_ns[result.names[0]]
+
+
+def _find_unshared(notebook: Notebook, sql: str) -> dict[str, Any]:
+    """The variables that a statement reads as tables and that nobody shared."""
+    notebook.adopt()  # what the cell's own code was handed is offered already
+    space = notebook.shell.user_ns
+    names = [name for name in tables_named(sql) if name in space]
+    return {
+        name: space[name]
+        for name in names
+        if notebook.catalog.find(name) is None
+        and not isinstance(space[name], str)
+        and is_table(space[name])
+    }
 
 
 async def perform_own_sql(
@@ -319,6 +343,7 @@ async def perform_own_sql(
     catalog: Catalog,
     *,
     given: Mapping[str, Any] | None = None,
+    unshared: tuple[str, ...] = (),
 ) -> ToolResult:
     """SQL of the person's over the notebook's tables: in this process on the frames as
     they are, or on their engine.
@@ -326,6 +351,8 @@ async def perform_own_sql(
     Claude's SQL over the same tables runs in a worker process that can be stopped; what
     the person types is trusted not to exhaust the kernel, and is checked all the same
     to be one SELECT. Raises DataError.
+
+    `unshared`: tables of the person's that Claude may not see, nor what is made of them.
     """
     # DuckDB, at the first statement
     from mcp_notebook.sharing.local_sql import local_answer
@@ -348,6 +375,12 @@ async def perform_own_sql(
                 "Claude cannot query it until %mcp_share names it",
             )
 
+        if unshared:
+            notes += (
+                f"made from {', '.join(unshared)}, which you did not share: "
+                "Claude cannot query it until %mcp_share names it",
+            )
+
         table = Table(answer.data, notes=notes, truncated=answer.truncated)
         origin = Origin(
             OWN_SERVER,
@@ -359,7 +392,7 @@ async def perform_own_sql(
             arguments,
         )
         names, _ = keep((table,), origin, lambda names: "")
-        if hidden:
+        if hidden or unshared:
             notebook.keep_back(names[0] if names else "", asked.id)
 
         reading = Reading(

@@ -8,7 +8,6 @@ own, so nothing is asked.
 from __future__ import annotations
 
 import inspect
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +20,7 @@ from mcp_notebook.notebook.asker import NOBODY
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.servers import Offer, Server
 from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.sharing.catalog import Catalog, PersonsCatalog
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep, Origin
@@ -346,15 +345,7 @@ def _catalog(state: Notebook, tables: Mapping[str, Any]) -> Catalog:
     """The notebook's tables and those that were named; a name that was given counts first."""
     # The cell may query what its own code was handed a line before.
     state.adopt()
-    catalog = Catalog(lambda: ChainMap(dict(tables), state.shell.user_ns, state.held))
-    for entry in state.catalog.entries():
-        catalog.add(entry.name, variable=entry.variable)
-
-    # After the others: adding a name again replaces it.
-    for name in tables:
-        catalog.add(name)
-
-    return catalog
+    return PersonsCatalog(state.catalog, tables)
 
 
 async def _read(state: Notebook, server: str, uri: str, *, tables: bool) -> Any:

@@ -185,17 +185,13 @@ def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
         }
         try:
             value = notebook.catalog.resolve(entry.name)
-            seen = describing.look(value)
+            kind, count, names = describing.measure(value)
         except describing.UNREADABLE:
             if is_paused(entry, notebook.catalog.value_of(entry)):
                 row["kind"] = "paused: another object now"
         else:
-            row |= {
-                "kind": seen.what or type(value).__name__,
-                "rows": seen.rows,
-                "columns": len(seen.schema),
-            }
-            row["masked"] = ", ".join(masks.columns(seen.schema.names))
+            row |= {"kind": kind, "rows": count, "columns": len(names)}
+            row["masked"] = ", ".join(masks.columns(names))
 
         found.append(
             {

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 from mcp_notebook.untrusted_text import clip, visible
 
@@ -421,3 +422,162 @@ def take_data_uris(text: str) -> tuple[str, list[Picture]]:
         return f"({found[1]})"
 
     return _DATA_URI.sub(take, text), pictures
+
+
+# An SVG without what runs, loads or holds HTML: a drawing of a server's is shown to the
+# person, and drawn for the model.
+
+_DRAWN = frozenset(
+    """
+    svg g path rect circle ellipse line polyline polygon text tspan textPath defs use
+    symbol marker clipPath mask pattern linearGradient radialGradient stop title desc
+    image style filter feGaussianBlur feOffset feMerge feMergeNode feColorMatrix feBlend
+    feFlood feComposite metadata
+    """.split()
+)
+
+
+def _strip(root: ElementTree.Element) -> None:
+    # Not by recursion: how deep a drawing is nested, the server says.
+    ahead = [root]
+    while ahead:
+        node = ahead.pop()
+        for child in list(node):
+            if str(child.tag).rpartition("}")[2] in _DRAWN:
+                ahead.append(child)
+            else:
+                node.remove(child)
+
+        if str(node.tag).endswith("style") and _LOADS.search(node.text or ""):
+            node.text = ""
+        for name, value in list(node.attrib.items()):
+            if not _is_harmless(name, value):
+                del node.attrib[name]
+
+
+# Elements; a plot of ten thousand points has some 20,000.
+MOST_DRAWN = 300_000
+# Each round follows one more `use` inside of a `use`; twice as many each time, they
+# pass the limit before the last.
+_ROUNDS = 20
+
+
+def _count_drawn(root: ElementTree.Element) -> int:
+    """The elements that are drawn, those that `use` repeats each time; of a circle, more
+    than there are.
+    """
+    nodes = list(root.iter())
+    named = {f"#{node.get('id')}": node for node in nodes if node.get("id")}
+    linked = [node for node in nodes if str(node.tag).endswith("use")]
+    used = {node: named.get(_find_link(node), node) for node in linked}
+    sizes: dict[ElementTree.Element, int] = {}
+    for _ in range(_ROUNDS):
+        before = sizes.get(root, 0)
+        known, sizes = sizes, {}
+        for node in reversed(nodes):  # children stand behind their parent
+            repeats = known.get(used[node], 0) if node in used else 0
+            sizes[node] = 1 + repeats + sum(map(sizes.__getitem__, node))
+        if sizes[root] == before or sizes[root] > MOST_DRAWN:
+            break
+
+    return sizes[root]
+
+
+def _find_link(node: ElementTree.Element) -> str:
+    for name, value in node.attrib.items():
+        if name.rpartition("}")[2] == "href":
+            return value.strip()
+    return ""
+
+
+def _is_harmless(name: str, value: str) -> bool:
+    plain = name.rpartition("}")[2].lower()
+    if plain == "href":
+        # a drawing inside of a drawing would not be looked at
+        return _HARMLESS_LINK.match(value.strip()) is not None
+
+    return not plain.startswith("on") and not _LOADS.search(value)
+
+
+_HARMLESS_LINK = re.compile(r"#|data:image/(?!svg)", re.IGNORECASE)
+_STANDARD = re.compile(r"<!DOCTYPE[^\[>]*>", re.IGNORECASE)
+_LOADS = re.compile(
+    r"@import|javascript:|expression\(|url\(\s*['\"]?(?!#)", re.IGNORECASE
+)
+
+
+def clean_svg(
+    text: str,
+    change: Callable[[str], str] | None = None,
+    *,
+    most: int = MOST_DRAWN,
+    sides: tuple[float, float] | None = None,
+) -> bytes | None:
+    """An SVG with nothing in it that runs or loads; None for what is none, is broken or
+    draws more than `most` elements. `change` is made to its words, `sides` (width and
+    height in pixels) become its own.
+    """
+    # Plotting libraries write a document type that names the standard; one that
+    # declares entities, which may grow without end, stays and is refused.
+    text = _STANDARD.sub("", text, count=1)
+    if "<!ENTITY" in text or "<!DOCTYPE" in text.upper():
+        return None
+
+    try:
+        root = ElementTree.fromstring(text)  # noqa: S314 - without entities
+    except (ValueError, ElementTree.ParseError):
+        return None
+
+    if root.tag.rpartition("}")[2] != "svg":
+        return None
+
+    _strip(root)
+    if _count_drawn(root) > most:
+        return None
+
+    if change is not None:
+        _change_words(root, change)
+
+    if sides is not None:
+        root.set("width", f"{sides[0]:g}")
+        root.set("height", f"{sides[1]:g}")
+
+    ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
+    try:
+        return ElementTree.tostring(root)
+    except RecursionError:  # nested deeper than any drawing
+        return None
+
+
+def _change_words(root: ElementTree.Element, change: Callable[[str], str]) -> None:
+    for node in root.iter():
+        for name in ("text", "tail"):
+            words = getattr(node, name)
+            if words and words.strip():
+                setattr(node, name, change(words))
+
+
+def svg_sides(text: str) -> tuple[float, float] | None:
+    """Width and height of a drawing in its own pixels, by its root's attributes; None
+    where it says neither those nor a view box.
+    """
+    opening = _SVG_ROOT.search(text[:20_000])
+    if opening is None:
+        return None
+
+    said = dict(_ATTRIBUTE.findall(opening[0]))
+    sides = [_LENGTH.fullmatch(said.get(name, "")) for name in ("width", "height")]
+    found = [float(side[1]) for side in sides if side is not None]
+    if len(found) < 2:
+        numbers = re.findall(r"-?\d+(?:\.\d+)?", said.get("viewBox", ""))
+        found = [float(number) for number in numbers[2:4]]
+
+    if len(found) < 2 or min(found) <= 0:
+        return None
+
+    return found[0], found[1]
+
+
+_SVG_ROOT = re.compile(r"<svg\b[^>]*>")
+_ATTRIBUTE = re.compile(r"""\b(width|height|viewBox)\s*=\s*["']([^"'<>]{0,100})["']""")
+_LENGTH = re.compile(r"\s*(\d+(?:\.\d+)?)(?:px|pt|pc|mm|cm|in)?\s*")

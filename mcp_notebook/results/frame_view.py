@@ -140,6 +140,18 @@ def view_frame(frame: pd.DataFrame) -> FrameView:
     return FrameView(shown, len(levels), renamed, origin)
 
 
+def column_names(frame: pd.DataFrame) -> list[str]:
+    """The columns of the view, without making it: levels of the index that are data, then
+    the frame's own.
+    """
+    labels = [label_text(label, at) for at, label in enumerate(frame.columns)]
+    names = unique_names(labels)
+    if is_plain_index(frame):
+        return names
+
+    return [*_index_names(frame, names), *names]
+
+
 def is_plain_index(frame: pd.DataFrame) -> bool:
     """Row numbers, whole or what a filter left of them, are no data; any other index
     becomes columns.

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, cast
 
 from mcp_notebook.errors import DataError, did_you_mean
 from mcp_notebook.kinds import is_table
@@ -130,9 +131,33 @@ class Catalog:
         """The names of `entries()`."""
         return tuple(entry.name for entry in self.entries())
 
+    def names_in(self, text: str) -> tuple[str, ...]:
+        """Names whose letters occur in a text, as a statement's tables must: all that it
+        can mean, and perhaps more. Of thousands of tables only these are looked at.
+        """
+        letters, namespace = text.lower(), self._namespace()
+        return tuple(
+            entry.name
+            for alike, names in self._alike.items()
+            # within quotes a quote is written twice
+            if alike.replace('"', '""') in letters
+            for entry in map(self._entries.__getitem__, names)
+            if entry.variable in namespace
+        )
+
     def only(self, origin: Origin) -> Catalog:
         """A view of the entries of one origin that follows later changes of this catalog."""
         return _Selection(self, origin)
+
+    def with_more(self, tables: Mapping[str, object]) -> Catalog:
+        """These tables and others by their names, which stay out of this catalog."""
+        more = Catalog(lambda: {**self._namespace(), **tables})
+        more._entries = dict(self._entries)
+        more._alike = {name: dict(alike) for name, alike in self._alike.items()}
+        for name in tables:
+            more.add(name)
+
+        return more
 
     def resolve(self, name: str) -> object:
         """The variable's current value; the name is matched without regard to case, as SQL does.
@@ -257,7 +282,56 @@ class _Selection(Catalog):
             entry for entry in self._source.entries() if entry.origin == self._origin
         )
 
+    def names_in(self, text: str) -> tuple[str, ...]:
+        return tuple(filter(self.find, self._source.names_in(text)))
+
     def _present_alike(self, name: str) -> Iterator[Entry]:
         for entry in self._source._present_alike(name):
             if entry.origin == self._origin:
                 yield entry
+
+
+class PersonsCatalog(Catalog):
+    """All tables of `source` as they are now, and `tables` before them: what the
+    person's own SQL reads. No share pauses there: it is their notebook.
+
+    Nothing is copied, since a notebook may hold thousands of tables.
+    """
+
+    def __init__(self, source: Catalog, tables: Mapping[str, object]) -> None:
+        super().__init__(lambda: _before(tables, source._namespace()))
+        self._source = source
+        for name in tables:
+            self.add(name)
+
+    def entries(self) -> tuple[Entry, ...]:
+        every = {entry.name: _as_held(entry) for entry in self._source.entries()}
+        every |= {entry.name: entry for entry in super().entries()}
+        return tuple(entry for _, entry in sorted(every.items()))
+
+    def names(self) -> tuple[str, ...]:
+        own = (entry.name for entry in super().entries())
+        return tuple(sorted({*own, *self._source.names()}))
+
+    def names_in(self, text: str) -> tuple[str, ...]:
+        every = (*super().names_in(text), *self._source.names_in(text))
+        return tuple(dict.fromkeys(every))
+
+    def _present_alike(self, name: str) -> Iterator[Entry]:
+        own = {entry.name: entry for entry in super()._present_alike(name)}
+        yield from own.values()
+        for entry in self._source._present_alike(name):
+            if entry.name not in own:
+                yield _as_held(entry)
+
+
+def _before(
+    tables: Mapping[str, object], namespace: Mapping[str, object]
+) -> Mapping[str, object]:
+    # A ChainMap writes to its first part only, and nobody writes to this one.
+    return ChainMap(dict(tables), cast("MutableMapping[str, object]", namespace))
+
+
+def _as_held(entry: Entry) -> Entry:
+    """A table as what its variable holds, whatever was shared under the name."""
+    return Entry(entry.name, entry.variable)

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from mcp_notebook.errors import ConfigError, DataError, ToolError, did_you_mean
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.results.frame_view import FrameView, view_frame
+from mcp_notebook.results.frame_view import FrameView, column_names, view_frame
 from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sharing.answer import TableAnswer, to_json
@@ -107,6 +107,17 @@ def look(value: Any) -> Look:
 
     held = snapshot(value)
     return Look(to_arrow(held, rows=50)[0].schema, held.rows, what)
+
+
+def measure(value: Any) -> tuple[str, int | None, list[str]]:
+    """What a shared value is, its rows, and its columns: for a list of many tables, in
+    which no frame is converted. Raises `DataError`.
+    """
+    if kind_of(value) == "frame":
+        return type(value).__name__, len(value), column_names(value)
+
+    seen = look(value)
+    return seen.what or type(value).__name__, seen.rows, seen.schema.names
 
 
 def tell_table(value: Any, name: str, entry: Entry | None, masks: Masks) -> str:

@@ -1,7 +1,10 @@
 """Nothing that a server, a model or a person sends makes the Messages API refuse a request."""
 
+import base64
 import json
 import math
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_notebook.agent.conversation import Conversation, tool_result
+from mcp_notebook.agent.pictures import draw_svgs, picture_block
 from mcp_notebook.agent.request import admit, admit_reply
 from mcp_notebook.agent.toolset import (
     Toolset,
@@ -364,3 +368,73 @@ def test_a_thousand_tools_are_made_once():
 
 def test_numbers_that_json_has_no_word_for_are_null():
     assert sendable({"a": [math.nan, 1.5]}) == {"a": [None, 1.5]}
+
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" {}>{}</svg>'
+BAR = '<rect width="4" height="2" fill="red"/>'
+DRAWN = {
+    "with its size": (SVG.format('width="40" height="20"', BAR), (40, 20)),
+    "by its view box": (SVG.format('viewBox="0 0 40 20"', BAR), (80, 40)),
+    "of a huge size": (SVG.format('width="90000" height="45000"', BAR), (1568, 1568)),
+    "huge, with a box": (
+        SVG.format('width="9000pt" height="4500pt" viewBox="0 0 2 1"', BAR),
+        (1568, 784),
+    ),
+    "without a size": (SVG.format('width="100%"', BAR), (800, 600)),
+    "of 19,000 parts": (SVG.format("", "<rect/>" * 19_000), (800, 600)),
+}
+NOT_DRAWN = {
+    "of too many parts": SVG.format("", "<rect/>" * 30_000),
+    "repeating itself": SVG.format(
+        "",
+        '<g id="a"><rect/><rect/></g>'
+        + "".join(
+            f'<g id="{chr(98 + n)}"><use href="#{chr(97 + n)}"/>'
+            f'<use href="#{chr(97 + n)}"/></g>'
+            for n in range(18)
+        ),
+    ),
+    "of entities": '<!DOCTYPE svg [<!ENTITY a "b">]>' + SVG.format("", "&a;"),
+    "too large": SVG.format("", f"<desc>{'x' * 1_000_001}</desc>"),
+    "broken": "<svg",
+}
+
+
+def drawn(svg: str, change: Any = lambda words: words) -> tuple[str, str]:
+    data = base64.b64encode(svg.encode()).decode()
+    (image,) = draw_svgs([("image/svg+xml", data)], change)
+    return image
+
+
+@pytest.mark.parametrize("case", DRAWN)
+def test_a_drawing_is_a_png_within_bounds(case: str) -> None:
+    pytest.importorskip("vl_convert")
+    svg, sides = DRAWN[case]
+    kind, data = drawn(svg)
+    assert kind == "image/png"
+    raw = base64.b64decode(data)
+    found = int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
+    assert found == sides
+    assert picture_block(kind, data)["type"] == "image"
+
+
+@pytest.mark.parametrize("case", NOT_DRAWN)
+def test_a_drawing_that_is_too_much_is_told_in_words(case: str) -> None:
+    kind, data = drawn(NOT_DRAWN[case])
+    assert kind == "image/svg+xml"
+    assert picture_block(kind, data)["type"] == "text"
+
+
+def test_a_drawing_loads_nothing_and_tells_no_secret(tmp_path: Path) -> None:
+    images = pytest.importorskip("PIL.Image")
+    pytest.importorskip("vl_convert")
+    images.new("RGB", (9, 9), "red").save(tmp_path / "private.png")
+    plain = SVG.format('width="40" height="20"', "{}")
+    place = f'<image href="{tmp_path}/private.png" width="9" height="9"/>'
+    inner = base64.b64encode(plain.format(place).encode()).decode()
+    nested = f'<image href="data:image/svg+xml;base64,{inner}" width="40" height="20"/>'
+    empty = drawn(plain.format(""))
+    assert drawn(plain.format(place)) == drawn(plain.format(nested)) == empty
+    text = '<text y="15">{}</text>'
+    told = drawn(plain.format(text.format("hunter2")), lambda words: "[masked]")
+    assert told == drawn(plain.format(text.format("[masked]")))

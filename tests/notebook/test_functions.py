@@ -220,7 +220,7 @@ def test_resources_and_prompts_are_listed_and_read_by_the_servers_object(state):
     assert library.resources._ipython_key_completions_() == uris
     assert len(library.resources["data://orders.csv"]) > 0
     assert "How totals are counted" in repr(library.resources)
-    assert library.prompts._ipython_key_completions_() == ["report"]
+    assert library.prompts._ipython_key_completions_() == ["report", "look"]
     text = library.prompts("report", country="Peru")
     assert "Write a short report on Peru" in text
     assert {"resources", "prompts"} <= set(dir(library))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from mcp_notebook.freeze.fingerprint import fingerprint
-from mcp_notebook.results.frame_view import view_frame
+from mcp_notebook.results.frame_view import column_names, view_frame
 from mcp_notebook.results.model_preview import preview
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import schema_text
@@ -208,6 +208,7 @@ def test_every_name_that_is_told_holds_the_values_of_pandas(batch: int):
         frame, expected = random_frame(seed)
         view = view_frame(frame)
         assert len({name.lower() for name in view.names}) == len(view.names)
+        assert column_names(frame) == view.table()[0].schema.names == view.names
         told, shown = schema_text(frame), preview(frame, "x", max_bytes=20_000)
         assert str(fingerprint(frame))
         assert ask(frame, "from x").column_names == view.names, seed

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.sharing.catalog import Catalog, Entry, is_paused
+from mcp_notebook.sharing.catalog import Catalog, Entry, PersonsCatalog, is_paused
 
 NAMES = st.sampled_from(["orders", "Orders", "ORDERS", "shop", "Shop", "ä", "Ä"])
 STEPS = st.lists(
@@ -39,8 +39,36 @@ def test_a_name_finds_what_looking_at_all_entries_finds(steps, name):
             with suppress(DataError):  # another letter case, or known no longer
                 catalog.remove(on)
 
-        for view in (catalog, shared):
-            assert view.find(name) == by_looking_at_all(view, name)
+        persons = PersonsCatalog(catalog, {"Shop": object()})
+        for view in (catalog, shared, persons):
+            found = view.find(name)
+            assert found == by_looking_at_all(view, name)
+            assert view.names() == tuple(entry.name for entry in view.entries())
+            mentioned = view.names_in(f'from "{name}"')
+            assert found is None or found.name in mentioned
+            assert set(mentioned) <= set(view.names())
+
+
+def test_a_name_with_a_quote_is_mentioned_as_sql_writes_it():
+    catalog = Catalog(lambda: {'a "b"': None, "zz": None})
+    catalog.add('a "b"')
+    catalog.add("zz")
+    assert catalog.names_in('select 1 from "A ""b"""') == ('a "b"',)
+
+
+def test_the_persons_own_sql_reads_what_a_variable_holds_whatever_was_shared():
+    variables: dict[str, object] = {"df": Frame(), "other": Frame()}
+    catalog = Catalog(lambda: variables)
+    catalog.add("df", origin="shared")
+    catalog.add("other")
+    variables["df"] = Frame()
+    persons = PersonsCatalog(catalog, {"other": 1, "more": 2})
+    assert persons.names() == ("df", "more", "other")
+    assert {e.name: e.origin for e in persons} == dict.fromkeys(
+        ("df", "more", "other"), "result"
+    )
+    found = [persons.value_of(entry) for entry in persons]
+    assert found == [variables["df"], 2, 1]
 
 
 class Frame:

@@ -587,3 +587,81 @@ async def test_no_way_of_telling_rows_shows_what_a_masked_column_holds(
     async with databases("sqlite") as clients:
         change = TELLING[telling]
         assert await find_differences(clients, [*TOLD_STATEMENTS], change) == []
+
+
+# ---- under whatever name another's tool takes what it is asked
+
+ASKED_AS: dict[str, Callable[[str], dict[str, Any]]] = {
+    **{
+        name: lambda sql, name=name: {name: sql}
+        for name in (
+            *("sql", "SQL", "query", "Query", "q", "stmt", "sqlQuery", "raw_sql"),
+            *("command", "code", "script", "expression", "input", "text", "body"),
+        )
+    },
+    "nested": lambda sql: {"params": {"options": {"sql": sql}}},
+    "a list": lambda sql: {"queries": ["select 1 as one", sql]},
+    "a list of objects": lambda sql: {"steps": [{"run": sql}]},
+    "beside prose": lambda sql: {"query": "all users please", "statement": sql},
+    "behind another": lambda sql: {"sql": "select 1 as one", "statement": sql},
+    "JSON in a text": lambda sql: {"body": json.dumps({"sql": sql})},
+    "after a line break": lambda sql: {"command": f"\n-- who\n  {sql}"},
+}
+NAMED: dict[str, dict[str, Any]] = {
+    "a column and a function": {"column": "email", "function": "max"},
+    "an axis": {"x": "country", "y": "email", "chart": "bar"},
+    "renamed fields": {"fields": ["id", "email as contact"]},
+    "fields in a text": {"fields": "id, upper(email)"},
+    "a group": {"table": "customers", "group_by": "customers.email"},
+    "a stage": {"pipeline": [{"$group": {"_id": "$email"}}]},
+    "a projection": {"find": "customers", "projection": {"contact": "$email"}},
+    "distinct values": {"collection": "customers", "distinct": "email"},
+    "an expression": {"measures": [{"expression": "MAX(email)"}]},
+}
+TOLD_SO: dict[str, Callable[[str], str]] = {
+    "rows": lambda value: json.dumps([{"contact": value}, {"contact": "x"}]),
+    "CSV": lambda value: f"contact\n{value}\nx\n",
+    "a value in words": lambda value: f"The answer is {value}.",
+    "a bare value": lambda value: value,
+    "a list": lambda value: json.dumps([value, "x"]),
+}
+
+
+async def show_answer(arguments: dict[str, Any], text: str) -> str:
+    info = make_tool_info(
+        "theirs", Definition(name="run", input_schema={"type": "object"})
+    )
+    outcome = CallOutcome(
+        CallToolResult(content=[TextContent(text=text)]), 0.0, len(text)
+    )
+    origin = Origin("theirs", "run", arguments, "1", "", 0.0)
+    shaping = Shaping(mask=MASKED, veil=Veil(lambda: MASKED))
+    return (await shape(outcome, info, origin, keep, shaping)).shown
+
+
+@pytest.mark.parametrize("asked", [*ASKED_AS, *NAMED])
+async def test_what_is_asked_is_found_under_every_name(asked: str) -> None:
+    if asked in NAMED:
+        given = NAMED[asked]
+    else:
+        given = ASKED_AS[asked]("select email as contact from customers")
+
+    for told, telling in TOLD_SO.items():
+        shown = [await show_answer(given, telling(side[0])) for side in SIDES]
+        assert shown[0] == shown[1], told
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"sql": "select country as contact from customers"},
+        {"query": "why does email bounce"},
+        {"table": "orders", "sort": "email"},
+        {"filter": {"email": "x"}, "fields": ["contact"]},
+        {"column": "country", "function": "max"},
+        {"text": "please select the email that fits"},
+    ],
+)
+async def test_other_calls_are_shown_as_they_came(arguments: dict[str, Any]) -> None:
+    shown = await show_answer(arguments, TOLD_SO["rows"]("value one"))
+    assert "value one" in shown

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
 from mcp import Client
+from mcp_types import CallToolResult
 
 from mcp_notebook.sharing import masks as masks_module
 from mcp_notebook.sharing.masks import PREFIX, Masks
@@ -191,6 +192,14 @@ async def served_side(
         yield client
 
 
+def without_order(answer: CallToolResult) -> str:
+    """An answer with its rows in an order of their own: DuckDB promises none."""
+    structured = dict(answer.structured_content or {})
+    rows = sorted(json.dumps(row) for row in structured.pop("rows", ()))
+    (text,) = [block.text for block in answer.content if block.type == "text"]
+    return json.dumps([answer.is_error, sorted(text.splitlines()), structured, rows])
+
+
 async def tell_all(client: Client, asked: list[str]) -> list[str]:
     """Everything that a client gets: the answers to these statements, and all that is
     said of the tables without one.
@@ -198,7 +207,7 @@ async def tell_all(client: Client, asked: list[str]) -> list[str]:
     said = []
     for sql in asked:
         answer = await client.call_tool("query", {"sql": sql})
-        said.append(f"{sql}\n{answer.model_dump_json()}")
+        said.append(f"{sql}\n{without_order(answer)}")
 
     for tool in ("describe_table", "profile_table"):
         for table in ("customers", "nested"):

@@ -84,7 +84,7 @@ class Elsewhere:
         """The answer when the statement's tables are on one other engine, else what
         runs here; raises `ToolError`.
         """
-        far = any(_is_away(catalog, name) for name in catalog.names())
+        far = any(_is_away(catalog, name) for name in catalog.names_in(sql))
         if far:
             near = await asyncio.to_thread(
                 _groups, remote_plan.find_mentioned, catalog, sql, bounds
