@@ -283,7 +283,9 @@ class _Selection(Catalog):
         )
 
     def names_in(self, text: str) -> tuple[str, ...]:
-        return tuple(filter(self.find, self._source.names_in(text)))
+        every = self._source.names_in(text)
+        found = {name: self.find(name) for name in every}
+        return tuple(n for n, entry in found.items() if entry and entry.name == n)
 
     def _present_alike(self, name: str) -> Iterator[Entry]:
         for entry in self._source._present_alike(name):

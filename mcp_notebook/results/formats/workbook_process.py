@@ -124,7 +124,7 @@ def _read_sheets(
 PLAIN = (str, float, int, bool)
 
 
-def _plain_cell(cell: object) -> object:
+def _plain_cell(cell: Any) -> object:
     """A cell as `marshal` takes it; moments and spans as a pair of kind and parts."""
     if type(cell) in PLAIN:
         return cell
