@@ -98,6 +98,11 @@ def add_freeze(parser: argparse.ArgumentParser) -> None:
         help="a .ipynb or a .py file",
     )
     parser.add_argument("--force", action="store_true", help="replace the file")
+    parser.add_argument(
+        "--as-test",
+        action="store_true",
+        help="write a .py file for pytest, which fails where a table is not as it was",
+    )
 
 
 def add_execution(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +126,32 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="fail where a recorded answer was written for other data",
     )
+
+
+def add_replay(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mcp-notebook replay`."""
+    add_execution(parser)
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="replay what tools gave, too (%%claude_record on --tools): no server starts",
+    )
+    parser.add_argument(
+        "--report",
+        choices=["html", "md"],
+        help="write NAME.replay.html or .md here: each cell, how it ended, what differs",
+    )
+
+
+def add_connect(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook connect`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of `mcp-notebook completion`."""
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"])
 
 
 def add_tools(parser: argparse.ArgumentParser) -> None:
@@ -214,7 +245,7 @@ COMMANDS = {
         add_execution, "notebook_commands:run", "execute a notebook headless"
     ),
     "replay": Command(
-        add_execution,
+        add_replay,
         "notebook_commands:replay",
         "execute a notebook with its recorded turns, without a key",
     ),
@@ -222,6 +253,11 @@ COMMANDS = {
         add_freeze,
         "notebook_commands:freeze",
         "execute a notebook and write it as plain cells without a model",
+    ),
+    "connect": Command(
+        add_connect,
+        "server_commands:try_connect",
+        "connect a server once and say what it is",
     ),
     "tools": Command(
         add_tools, "server_commands:list_tools", "list the tools of a server"
@@ -239,6 +275,11 @@ COMMANDS = {
         add_lint,
         "lint:run",
         "say what in a server's tools makes a model call them wrongly, for authors",
+    ),
+    "completion": Command(
+        add_completion,
+        "shell_completion:run",
+        "print what completes these commands in bash, zsh or fish",
     ),
     "serve": Command(
         add_serve,

@@ -129,6 +129,29 @@ class ToolResult:
     files: tuple[Resource, ...] = ()
     value: Any = None  # what the tool returned by its output schema, unwrapped
     has_value: bool = False  # it returned one; it may be None
+    # all of it, for a recording alone: nobody keeps it
+    answer: ToolAnswer | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """What a server answered to a call, read; of a recording it comes from there.
+
+    `masked`: by table, its columns that SQL made from masked ones; None where that is
+    still to be found out. `is_told`: whether the text may be told. `failure`: why there
+    is no answer.
+    """
+
+    reading: Reading | None
+    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    files: tuple[Resource, ...] = ()
+    structured: Any = None
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    received_bytes: int = 0
+    masked: tuple[tuple[str, ...], ...] | None = None
+    is_told: bool = True
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

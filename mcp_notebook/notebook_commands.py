@@ -5,6 +5,8 @@ executed headless with what each cell gives.
 from __future__ import annotations
 
 import argparse
+import ast
+import html
 import os
 import re
 import shlex
@@ -33,18 +35,34 @@ def demo(args: argparse.Namespace) -> int:
     return execute(path, save_to=path if args.save else None)
 
 
-def run(args: argparse.Namespace, backend: str = "auto") -> int:
+def run(
+    args: argparse.Namespace,
+    backend: str = "auto",
+    *,
+    offline: bool = False,
+    report: Path | None = None,
+) -> int:
     """Execute a notebook; 1 when a cell failed."""
     path = require_notebook(args.notebook)
     save_to = args.output or (path if args.save else None)
     return execute(
-        path, save_to=save_to, backend=backend, quiet=args.quiet, strict=args.strict
+        path,
+        save_to=save_to,
+        backend=backend,
+        quiet=args.quiet,
+        strict=args.strict,
+        offline=offline,
+        report=report,
     )
 
 
 def replay(args: argparse.Namespace) -> int:
     """Execute a notebook with its recorded turns; 1 when a cell failed."""
-    return run(args, backend="replay")
+    report = None
+    if args.report:
+        report = Path.cwd() / f"{args.notebook.stem}.replay.{args.report}"
+
+    return run(args, backend="replay", offline=args.offline, report=report)
 
 
 def freeze(args: argparse.Namespace) -> int:
@@ -53,13 +71,50 @@ def freeze(args: argparse.Namespace) -> int:
     output: Path = args.output.resolve()
     if output.suffix not in (".ipynb", ".py"):
         raise ConfigError(f"-o writes .ipynb or .py files, not {output.name!r}.")
+    if args.as_test and output.suffix != ".py":
+        raise ConfigError(f"--as-test writes a .py file, not {output.name!r}.")
     if output.exists() and not args.force:
         raise ConfigError(f"{args.output} is there already; --force replaces it.")
 
     names = " ".join(args.tables) or "--all-cells"
     # One more cell of the run: what ran is known in the kernel alone.
     magic = f"%mcp_freeze {names} --to {shlex.quote(str(output))} --force"
-    return execute(path, quiet=True, then=magic)
+    code = execute(path, quiet=True, then=magic)
+    if code == 0 and args.as_test:
+        script = output.read_text(encoding="utf-8")
+        output.write_text(as_test(script, output.stem), encoding="utf-8")
+
+    return code
+
+
+def as_test(script: str, name: str) -> str:
+    """A frozen script as one function for pytest: it fails where a check does."""
+    tree = ast.parse(script)
+    first = tree.body[0] if tree.body else None
+    has_words = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    start = (first.end_lineno or 0) if has_words and first is not None else 0
+    lines = script.splitlines(keepends=True)
+    # A line inside a text of several lines must stay as it is.
+    inside = {
+        at
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant | ast.JoinedStr)
+        for at in range(node.lineno + 1, (node.end_lineno or 0) + 1)
+        if _is_multiline(node, lines)
+    }
+    body = [
+        line if at in inside or not line.strip() else f"    {line}"
+        for at, line in enumerate(lines[start:], start + 1)
+    ]
+    head = "".join(lines[:start])
+    words = re.sub(r"\W+", "_", name.removeprefix("test_")).strip("_") or "frozen"
+    return f"{head}\n\ndef test_{words}():\n{''.join(body).lstrip(chr(10))}"
+
+
+def _is_multiline(node: ast.expr, lines: list[str]) -> bool:
+    # Literals one below the other are one constant, too, and may be indented.
+    source = lines[node.lineno - 1].encode()[node.col_offset :]
+    return source.lstrip(b"rbfuRBFU")[:3] in (b'"""', b"'''")
 
 
 def require_notebook(path: Path) -> Path:
@@ -115,13 +170,16 @@ def execute(
     quiet: bool = False,
     then: str = "",
     strict: bool = False,
+    offline: bool = False,
+    report: Path | None = None,
 ) -> int:
     """Run the notebook headless in its own folder and print each cell and its outputs
     as they come; 1 when a cell failed, which ends the run.
 
     `backend`: who answers, as `MCPNotebook.backend` says it. `then`: a cell more, run
     and shown after the others and not saved. `strict`: a recorded answer to other data
-    fails its cell.
+    fails its cell. `offline`: recorded results in place of servers.
+    `report`: a .md or .html file about the run.
     """
     try:
         # parts of the `lab` extra, not needed by the extension
@@ -151,6 +209,7 @@ def execute(
         extra_arguments=[
             f"--MCPNotebook.backend={backend}",
             f"--MCPNotebook.strict={strict}",
+            f"--MCPNotebook.offline={offline}",
         ],
         on_cell_executed=show_cell,
     )
@@ -166,13 +225,92 @@ def execute(
     del notebook.cells[cells:]
     if save_to is not None:
         nbformat.write(notebook, save_to)
-    if failed is None:
+
+    stopped = failed_cell(notebook, failed) if failed is not None else ""
+    if report is not None:
+        write_report(report, path.name, notebook, stopped)
+        print(f"{report.name} says how each cell went.", file=sys.stderr)
+    if not stopped:
         return 0
 
-    cell = failed_cell(notebook, failed)
-    stopped = visible(f"mcp-notebook: {path.name} stopped at {cell}", lines=True)
-    print(stopped, file=sys.stderr)
+    words = visible(f"mcp-notebook: {path.name} stopped at {stopped}", lines=True)
+    print(words, file=sys.stderr)
     return 1
+
+
+def write_report(file: Path, name: str, notebook: Any, stopped: str) -> None:
+    """Write how a run went: each code cell, whether it ran, and what was noted of it,
+    such as rows that are not as they were recorded.
+    """
+    heading = f"Stopped at {stopped}" if stopped else "Every cell ran."
+    rows = []
+    for number, cell in enumerate(notebook.cells, 1):
+        if cell.cell_type == "code":
+            rows.append((number, _first_line(cell), _end_of(cell), _notes_of(cell)))
+
+    if file.suffix == ".html":
+        text = _write_html(name, heading, rows)
+    else:
+        text = _write_markdown(name, heading, rows)
+
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}.") from None
+
+
+_Row = tuple[int, str, str, list[str]]
+
+
+def _first_line(cell: Any) -> str:
+    lines = cell.source.strip().splitlines()
+    is_question = lines[:1] and lines[0].startswith("%%claude") and lines[1:]
+    return visible(" ".join(lines[:2] if is_question else lines[:1])[:100])
+
+
+def _end_of(cell: Any) -> str:
+    if any(output.output_type == "error" for output in cell.outputs):
+        return "failed"
+    return "ran" if cell.execution_count is not None else "not run"
+
+
+def _notes_of(cell: Any) -> list[str]:
+    """The lines that a cell shows with a sign before them."""
+    lines = [
+        line
+        for output in cell.outputs
+        for line in _readable(output).splitlines()
+        if line.startswith("! ")
+    ]
+    return [visible(_COLOURS.sub("", line[2:])) for line in lines]
+
+
+def _write_markdown(name: str, heading: str, rows: list[_Row]) -> str:
+    def quote(text: str) -> str:
+        return text.replace("|", "\\|").replace("`", "'")
+
+    lines = [f"# {name}", "", quote(visible(heading)), "", "| | cell | | noted |"]
+    lines.append("|---|---|---|---|")
+    for number, source, end, notes in rows:
+        noted = "<br>".join(html.escape(quote(note)) for note in notes)
+        lines.append(f"| {number} | `{quote(source)}` | {end} | {noted} |")
+
+    return "\n".join(lines) + "\n"
+
+
+def _write_html(name: str, heading: str, rows: list[_Row]) -> str:
+    title, said = html.escape(name), html.escape(visible(heading))
+    body = []
+    for number, source, end, notes in rows:
+        noted = "<br>".join(map(html.escape, notes))
+        code = f"<code>{html.escape(source)}</code>"
+        cells = (str(number), code, end, noted)
+        body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+
+    style = "body{font-family:sans-serif;margin:2em}td{padding:2px 12px 2px 0}"
+    head = f"<meta charset='utf-8'><title>{title}</title><style>{style}</style>"
+    table = "<table>\n" + "\n".join(body) + "\n</table>"
+    return f"<!doctype html>\n{head}\n<h1>{title}</h1>\n<p>{said}</p>\n{table}\n"
 
 
 def clear_outputs(notebook: Any) -> None:

@@ -1,4 +1,4 @@
-"""`mcp-notebook tools | call | sql`: one server, asked once from a terminal or a
+"""`mcp-notebook connect | tools | call | sql`: one server, asked once from a terminal or a
 pipeline. What comes is the table that a notebook would get.
 """
 
@@ -57,6 +57,33 @@ def list_tools(args: argparse.Namespace) -> int:
     for tool in found:
         first_line = (tool.description or "").strip().partition("\n")[0]
         print(visible(f"{tool.name}  {first_line}".rstrip()))
+
+    return 0
+
+
+def try_connect(args: argparse.Namespace) -> int:
+    """Connect a server and print what it is; that it cannot be connected is raised."""
+    session = current.notebook().sessions.get(connect(args.server))
+    found = {
+        "server": session.server_title,
+        "protocol": session.era,
+        "transport": session.transport,
+        "tools": [tool.name for tool in session.tools],
+        "notes": list(session.notices),
+    }
+    if args.json:
+        print(visible_json(json.dumps(found, ensure_ascii=False, indent=2)))
+        return 0
+
+    count = len(session.tools)
+    print(
+        visible(
+            f"connected: {session.server_title or args.server} · {session.transport}, "
+            f"protocol {session.era} · {count} tool{'s' * (count != 1)}"
+        )
+    )
+    for note in session.notices:
+        print(visible(f"note: {note}"), file=sys.stderr)
 
     return 0
 

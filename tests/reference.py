@@ -6,6 +6,7 @@ the code (tests/test_reference.py).
 
 import argparse
 import inspect
+import json
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,9 @@ from mcp_notebook.magics.extension import CELL_MAGICS, LINE_MAGICS, text_of
 from mcp_notebook.magics.families import FAMILIES
 from mcp_notebook.notebook import options
 from mcp_notebook.notebook.options import MCPNotebook
+from mcp_notebook.replay import sidecar
 
+SCHEMA = Path(__file__).parent.parent / "docs" / "recordings.schema.json"
 FILE = Path(__file__).parent.parent / "docs" / "reference.md"
 FRONT = """\
 # Reference
@@ -233,6 +236,60 @@ def _joined(text: str) -> str:
     return " ".join(text.split())
 
 
+def recordings_schema() -> str:
+    """The JSON Schema of a file of recorded turns, of the shape that is checked."""
+    shape = {"format": str, "version": int, "about": object, **sidecar.FILE_SHAPE}
+    schema = _schema_of(shape)
+    schema["properties"]["format"] = {"const": sidecar.FORMAT}
+    schema["properties"]["version"] = {"enum": [1, sidecar.VERSION]}
+    schema["required"].remove("about")
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": sidecar.FORMAT,
+        "description": sidecar.ABOUT,
+    }
+    return json.dumps({**head, **schema}, indent=2, ensure_ascii=False) + "\n"
+
+
+_SCALARS = {str: "string", int: "integer", bool: "boolean"}
+
+
+def _schema_of(shape: Any) -> dict[str, Any]:
+    if isinstance(shape, sidecar.Maybe):
+        return {"anyOf": [_schema_of(shape.kind), {"type": "null"}]}
+    if isinstance(shape, list):
+        return {"type": "array", "items": _schema_of(shape[0])}
+    if isinstance(shape, dict):
+        return _object_schema(shape)
+
+    return {"type": _SCALARS[shape]} if shape in _SCALARS else {}
+
+
+def _object_schema(shape: dict[str, Any]) -> dict[str, Any]:
+    if "" in shape:
+        return {"type": "object", "additionalProperties": _schema_of(shape[""])}
+
+    schema: dict[str, Any] = {
+        "type": "object",
+        "required": [n for n, k in shape.items() if not isinstance(k, sidecar.Maybe)],
+        "properties": {name: _schema_of(kind) for name, kind in shape.items()},
+    }
+    if shape is sidecar.BLOCK_SHAPE:
+        schema["allOf"] = [
+            {
+                "if": {"properties": {"type": {"const": kind}}},
+                "then": {
+                    "required": list(names),
+                    "properties": {n: _schema_of(shape[n].kind) for n in names},
+                },
+            }
+            for kind, names in sidecar.FIELDS_OF_BLOCKS.items()
+        ]
+
+    return schema
+
+
 if __name__ == "__main__":
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(document(), encoding="utf-8")
+    SCHEMA.write_text(recordings_schema(), encoding="utf-8")

@@ -8,12 +8,14 @@ from ast import literal_eval
 from contextlib import suppress
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 
 import mcp_notebook
 from mcp_notebook.cli import COMMANDS, main
 from mcp_notebook.errors import SessionError
+from mcp_notebook.notebook_commands import as_test, write_report
 
 
 @pytest.mark.parametrize("words", [["local"], ["local", "--model", "x.gguf"]])
@@ -119,3 +121,90 @@ def test_what_cannot_be_done_is_one_line_and_the_code_2(shop, capsys):
         assert capsys.readouterr().err.count("\n") == 1
     assert main(["sql", shop, "selec 1"]) == 2
     assert "syntax error" in capsys.readouterr().err
+
+
+def test_the_completion_of_a_shell_knows_every_command_and_option(capsys, tmp_path):
+    for shell in ("bash", "zsh", "fish"):
+        assert main(["completion", shell]) == 0
+        script = capsys.readouterr().out
+        assert all(name in script for name in COMMANDS)
+        assert "offline" in script
+
+    main(["completion", "bash"])
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    ask = (
+        f". {tmp_path}/script; COMP_WORDS=(mcp-notebook replay --of); COMP_CWORD=2; "
+        '_mcp_notebook; echo "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True)
+    assert done.stdout.strip() == "--offline", done.stderr
+
+
+@pytest.mark.slow
+def test_a_server_says_what_it_is(shop, capsys):
+    assert main(["connect", shop]) == 0
+    assert "connected: " in capsys.readouterr().out
+    assert main(["connect", shop, "--json"]) == 0
+    assert "query_database" in json.loads(capsys.readouterr().out)["tools"]
+
+
+def test_a_frozen_script_is_one_test():
+    script = (
+        '"""Frozen.\n\n  Words."""\nimport math\n\ntext = """one\n  two\n"""\n'
+        'sql = (\n    "a "\n    "b"\n)\nassert text == "one\\n  two\\n"\nassert sql == "a b"\n'
+    )
+    names: dict = {}
+    exec(as_test(script, "test_a-report"), names)
+    names["test_a_report"]()
+    assert names["__doc__"].startswith("Frozen")
+
+
+def test_a_report_says_how_each_cell_went(tmp_path):
+    cells = [
+        nbformat.v4.new_markdown_cell("# Title"),
+        nbformat.v4.new_code_cell("%%claude\nWhy <b>?", execution_count=1),
+        nbformat.v4.new_code_cell("1 / 0 | 2", execution_count=2),
+        nbformat.v4.new_code_cell("later"),
+    ]
+    note = "! 3 rows changed: id 1 | <script>"
+    cells[1].outputs = [nbformat.v4.new_output("stream", text=f"ok\n{note}\n")]
+    cells[2].outputs = [nbformat.v4.new_output("error", ename="E", evalue="x")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    for suffix in ("md", "html"):
+        file = tmp_path / f"n.replay.{suffix}"
+        write_report(file, "n.ipynb", notebook, "cell 3: E: x")
+        text = file.read_text()
+        assert "Stopped at cell 3: E: x" in text
+        assert "3 rows changed: id 1" in text
+        assert "<script>" not in text
+        for word in ("ran", "failed", "not run"):
+            assert word in text
+
+
+@pytest.mark.slow
+def test_pytest_runs_shared_notebooks_when_asked(tmp_path):
+    """Each notebook that loads the extension is a test; without the option none is."""
+    sources = {
+        "good": ["%load_ext mcp_notebook", "1"],
+        "bad": ["%load_ext mcp_notebook\n1 / 0"],
+        "other": ["1 / 0"],
+    }
+    for name, cells in sources.items():
+        made = [nbformat.v4.new_code_cell(source) for source in cells]
+        nbformat.write(nbformat.v4.new_notebook(cells=made), tmp_path / f"{name}.ipynb")
+    (tmp_path / "broken.ipynb").write_text("{")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        words = ["-m", "pytest", "-q", "-p", "mcp_notebook.pytest_plugin", *options]
+        return subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True
+        )
+
+    assert "no tests" in run().stdout
+    done = run("--mcp-notebooks").stdout
+    assert "1 failed, 1 passed" in done
+    assert (
+        "bad.ipynb stopped at cell 1 (%load_ext mcp_notebook): ZeroDivisionError"
+        in done
+    )

@@ -22,7 +22,7 @@ def figures(room: str) -> dict[str, Any]:
     ("room", "figure", "most"),
     [
         # What is reached; where we want to be stands behind it.
-        ("", "files", 226),
+        ("", "files", 230),
         ("", "decisions per 100 body lines", 37),  # 35
         ("results", "decisions per 100 body lines", 42),
         ("", "lines over 100 columns, %", 0),

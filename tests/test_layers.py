@@ -26,12 +26,14 @@ LADDER = [
     {"veil"},
     {"events", "loop", "config", "charts"},
     {"sessions", "results", "policy", "ledger"},
-    {"agent", "display", "sharing", "replay", "freeze"},
+    {"freeze"},  # what tables are told apart by is also what recordings keep of them
+    {"agent", "display", "sharing", "replay"},
     {"notebook"},
     {"notebook_commands", "server_commands"},
     {"doctor", "lint"},
     {"magics"},
     {"cli"},
+    {"shell_completion", "pytest_plugin"},
     {"__init__", "__main__"},
 ]
 HOMES = {
@@ -46,7 +48,10 @@ HOMES = {
     "pandas": {"results", "sharing", "display", "ledger", "freeze"},
     "vl_convert": {"charts"},
     "altair": set(),
-    "pyarrow": {"values", "charts", "results", "sharing", "display", "agent", "freeze"},
+    "pyarrow": {
+        *("values", "charts", "results", "sharing", "display", "agent", "freeze"),
+        "replay",
+    },
     "python_calamine": {"results"},
 }
 SLOW = (

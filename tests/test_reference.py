@@ -16,6 +16,11 @@ def test_the_reference_is_up_to_date():
     assert written == reference.document(), "run: python -m tests.reference"
 
 
+def test_the_schema_of_recordings_is_up_to_date():
+    written = reference.SCHEMA.read_text(encoding="utf-8")
+    assert written == reference.recordings_schema(), "run: python -m tests.reference"
+
+
 def constants(tree: ast.Module) -> dict[str, str]:
     """The texts that a module gives a name."""
     return {

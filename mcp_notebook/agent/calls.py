@@ -24,7 +24,7 @@ from mcp_notebook.agent.sealing import (
 )
 from mcp_notebook.charts.drawing import CARRIED, take_carried
 from mcp_notebook.errors import NotebookError
-from mcp_notebook.events import ToolProgress, ToolResult
+from mcp_notebook.events import ToolAnswer, ToolProgress, ToolResult
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import Reading, read
@@ -87,7 +87,9 @@ async def call_tool(
         # The detail (a server's stderr) is for the person; it may hold what must not
         # reach the model.
         said = shaping.veil.hide_error(error.message, sending.arguments)
-        return ToolResult(call.id, "error", said, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        answer = ToolAnswer(None, failure=said)
+        return ToolResult(call.id, "error", said, seconds, answer=answer)
     except Exception as error:  # boundary: a server's odd answer must not end the cell
         # As logger.exception, but what the exception quotes may hold secrets.
         logger.error(
@@ -102,6 +104,29 @@ async def call_tool(
             f"The call failed inside the notebook ({type(error).__name__}).",
             time.monotonic() - started,
         )
+
+
+async def give_recorded(
+    sending: Sending, answer: ToolAnswer, *, keep: Keep, shaping: Shaping
+) -> ToolResult:
+    """The result of a call whose answer was recorded: nothing is sent."""
+    call = sending.call
+    if answer.reading is None:
+        return ToolResult(call.id, "error", answer.failure, 0.0)
+
+    origin = Origin(
+        sending.session.name,
+        sending.tool.name,
+        call.arguments,
+        call.id,
+        time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        0.0,
+        sending.arguments,
+    )
+    known = sending.session.known_columns
+    return await asyncio.to_thread(
+        _shape_answer, answer, sending.tool, origin, keep, shaping, known
+    )
 
 
 # tables of files that a result only links to: their bytes came beside the result
@@ -185,24 +210,53 @@ def _shape(
         links = (b for b in outcome.result.content if b.type == "resource_link")
         handover.remove_handed_files((str(link.uri) for link in links), folders)
 
+    answer = ToolAnswer(
+        reading,
+        meta=outcome.result.meta or {},
+        files=files_in(outcome.result, reading.rejected),
+        structured=getattr(outcome.result, "structured_content", None),
+        warnings=tuple(outcome.warnings),
+        seconds=outcome.seconds,
+        received_bytes=outcome.received_bytes,
+    )
+    return _shape_answer(answer, tool, origin, keep, shaping, known)
+
+
+def _shape_answer(
+    answer: ToolAnswer,
+    tool: ToolInfo,
+    origin: Origin,
+    keep: Keep,
+    shaping: Shaping,
+    known: dict[tuple[Any, ...], Any],
+) -> ToolResult:
+    """Write what Claude is shown of an answer, and keep its tables in the notebook."""
+    arguments = origin.exact or origin.arguments
+    reading = answer.reading
+    assert reading is not None
     if reading.error is not None:
-        of_values = bool((outcome.result.meta or {}).get(FAILED_ON_VALUES))
+        of_values = bool(answer.meta.get(FAILED_ON_VALUES))
         said = shaping.veil.hide_error(reading.error, arguments, of_values=of_values)
-        return _result(origin, outcome, reading, "error", cap_text(said, shaping))
+        answer = replace(answer, reading=replace(reading, error=said))
+        return _result(origin, answer, "error", cap_text(said, shaping))
 
     # the names of a statement's columns are its own
     if not sql_of(arguments):
         reading = _name_empty(reading, (tool.name, tuple(sorted(arguments))), known)
 
-    asked = _what_was_asked(origin, outcome.result.meta or {})
-    origin = _follow_masks(origin, reading, shaping.veil, asked)
+    asked = _what_was_asked(origin, answer.meta)
+    if answer.masked is None:
+        origin = _follow_masks(origin, reading, shaping.veil, asked)
+    else:
+        # Recorded values stand masked: there is nothing to be learnt of them.
+        origin = replace(origin, masked=answer.masked)
+
     is_told = origin.server == OWN_SERVER or not shaping.veil.withholds_text(*asked)
 
     def say(text: str) -> str:
         return cap_text(veil_text(text, shaping.veil) if is_told else NOT_TOLD, shaping)
 
-    files = files_in(outcome.result, reading.rejected)
-    structured = getattr(outcome.result, "structured_content", None)
+    structured = answer.structured
 
     def write(names: Sequence[str]) -> str:
         parts = previews(reading.tables, names, shaping, origin.masked)
@@ -210,8 +264,8 @@ def _shape(
             parts.append(say(reading.text))
 
         parts += _say_same_names(names, origin, sql_of(arguments))
-        parts += [f"Note: {warning}" for warning in outcome.warnings]
-        parts += [f"{describe_file(file)}: the person has it" for file in files]
+        parts += [f"Note: {warning}" for warning in answer.warnings]
+        parts += [f"{describe_file(f)}: the person has it" for f in answer.files]
         if not parts and reading.images:
             parts.append(f"images: {', '.join(mime for mime, _ in reading.images)}")
         if not parts and structured is not None:
@@ -220,9 +274,13 @@ def _shape(
         return "\n\n".join(parts) or "(the tool returned nothing)"
 
     names, shown = keep(reading.tables, origin, write)
-    found = _result(origin, outcome, reading, "ok", shown, names)
+    answer = replace(answer, reading=reading, masked=origin.masked, is_told=is_told)
+    found = _result(origin, answer, "ok", shown, names)
     return replace(
-        found, files=files, value=_unwrap(structured), has_value=structured is not None
+        found,
+        files=answer.files,
+        value=_unwrap(structured),
+        has_value=structured is not None,
     )
 
 
@@ -355,22 +413,24 @@ def previews(
 
 def _result(
     origin: Origin,
-    outcome: CallOutcome,
-    reading: Reading,
+    answer: ToolAnswer,
     end: Any,
     shown: str,
     names: tuple[str, ...] = (),
 ) -> ToolResult:
+    reading = answer.reading
+    assert reading is not None
     files = [t.data.nbytes for t in reading.tables if t.reader in _FILES]
     return ToolResult(
         origin.call_id,
         end,
         shown,
-        outcome.seconds,
-        received_bytes=outcome.received_bytes + sum(files),
+        answer.seconds,
+        received_bytes=answer.received_bytes + sum(files),
         names=names,
         reading=reading,
         images=tuple(i for i in reading.images if i[0].startswith("image/")),
+        answer=answer,
     )
 
 

@@ -199,6 +199,11 @@ async def _take_turn(
     try:
         async with aclosing(_stream_accepted(recovery, turn)) as events:
             async for event in events:
+                # Above the answer that was written for other data, not below it.
+                if not isinstance(event, Working):
+                    for note in _drift(turn.backend):
+                        yield Note(note, "warning")
+
                 yield event
     except (asyncio.CancelledError, GeneratorExit):
         conversation.interrupt(turn.partial)
@@ -428,7 +433,7 @@ def _drift(backend: Backend) -> list[str]:
     if backend.kind != "replay":
         return []
 
-    news = [str(d) for d in backend.transport.drift]
+    news = [line for one in backend.transport.drift for line in one.lines()]
     backend.transport.drift.clear()
     return news
 

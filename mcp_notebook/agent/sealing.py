@@ -271,7 +271,7 @@ def _seal_reading(reading: Reading) -> Reading:
     return replace(
         reading,
         tables=tuple(
-            replace(table, data=_seal_table(table.data)) for table in reading.tables
+            replace(table, data=seal_table(table.data)) for table in reading.tables
         ),
         text=seal_text(reading.text),
         error=None if reading.error is None else seal_text(reading.error),
@@ -279,25 +279,24 @@ def _seal_reading(reading: Reading) -> Reading:
     )
 
 
-def _seal_table(data: pa.Table) -> pa.Table:
-    # pyarrow is loaded by then, by whoever made the table
-
+def seal_table(data: pa.Table, first: int = LOOKED_AT) -> pa.Table:
+    """The table without secrets in its first rows, nor in columns named like one."""
     for index, field in enumerate(data.schema):
         if is_secret_name(field.name):
             data = data.set_column(
                 index, field.name, pa.repeat(pa.scalar(MASK), data.num_rows)
             )
         elif value_kind(field.type).text:
-            data = _seal_texts(data, index, field)
+            data = _seal_texts(data, index, field, first)
         elif value_kind(field.type).nested:
-            data = _seal_nested(data, index, field)
+            data = _seal_nested(data, index, field, first)
 
     return data
 
 
-def _seal_texts(data: pa.Table, index: int, field: pa.Field) -> pa.Table:
+def _seal_texts(data: pa.Table, index: int, field: pa.Field, most: int) -> pa.Table:
     column = plain_column(data.column(index))
-    first = column.slice(0, LOOKED_AT).to_pylist()
+    first = column.slice(0, most).to_pylist()
     whole = "\n".join(value for value in first if value)
     # one look for the whole column is the usual case
     if seal_text(whole, prose=False) == whole:
@@ -307,12 +306,12 @@ def _seal_texts(data: pa.Table, index: int, field: pa.Field) -> pa.Table:
         [value and seal_text(value, prose=False) for value in first], column.type
     )
     return data.set_column(
-        index, field.name, pa.chunked_array([sealed, *column.slice(LOOKED_AT).chunks])
+        index, field.name, pa.chunked_array([sealed, *column.slice(most).chunks])
     )
 
 
-def _seal_nested(data: pa.Table, index: int, field: pa.Field) -> pa.Table:
-    first = column_values(data.column(index).slice(0, LOOKED_AT))
+def _seal_nested(data: pa.Table, index: int, field: pa.Field, most: int) -> pa.Table:
+    first = column_values(data.column(index).slice(0, most))
     sealed = [seal(value) for value in first]
     if sealed == first:
         return data

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import duckdb
 import pyarrow as pa
@@ -203,7 +203,7 @@ def _pandas_test(one: Filter, column: str, numeric: bool) -> str:
     return f"({test}){present}" if present else test
 
 
-def _is_at(value: object, count: int) -> bool:
+def _is_at(value: object, count: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
 
 
@@ -283,6 +283,15 @@ class Explorer:
             if could_be_number or not value_kind(field.type).number:
                 yield at
 
+    def find_wrong(self, look: TableLook) -> str:
+        """Why a look cannot be computed, in a sentence; "" where it can."""
+        try:
+            self._rows_of(look)
+        except (duckdb.Error, pa.ArrowException) as error:
+            return _say_wrong(error, look)
+
+        return ""
+
     def page(self, asked: Mapping[str, Any]) -> dict[str, Any] | None:
         """`{rows, found}` for a look and `{start, count, left, width}`: so many rows and
         columns from there on, and what else there is to know of them.
@@ -290,11 +299,11 @@ class Explorer:
         `{wrong}` says in a sentence why a look cannot be computed.
         """
         look = self.read_look(asked)
-        try:
-            chosen = self._rows_of(look)
-        except (duckdb.Error, pa.ArrowException) as error:
-            return {"wrong": _say_wrong(error, look)}
+        wrong = self.find_wrong(look)
+        if wrong:
+            return {"wrong": wrong}
 
+        chosen = self._rows_of(look)  # they are kept
         self.look_now = look
         found = self._whole.num_rows if chosen is None else len(chosen)
         first = _limit_number(asked.get("start"), 0, found)

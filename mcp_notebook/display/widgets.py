@@ -188,6 +188,10 @@ class Card(anywidget.AnyWidget):
     ) -> tuple[dict[str, Any] | None, list[bytes]]:
         """What a page asks for, and the bytes of a file that goes with it."""
         look = explorer.read_look(asked)
+        wrong = explorer.find_wrong(look) if asked.get("what") else ""
+        if wrong:
+            return {"said": wrong, "text": wrong}, []
+
         match asked.get("what"):
             case "cell":
                 return explorer.cell(asked), []

@@ -94,10 +94,10 @@ def fingerprint(frame: pd.DataFrame, ignore: Collection[str] = ()) -> Fingerprin
     """The fingerprint of a table; of columns named in `ignore` nothing can be guessed from it."""
     hashes = hash_columns(frame, ignore, rounded=True)
     rows = mix(hash_rows(hashes, len(frame)))
-    columns = tuple(_mark(int(mix(hashes[name]).sum())) for name in sorted(hashes))
+    columns = tuple(mark_of(int(mix(hashes[name]).sum())) for name in sorted(hashes))
     marks = None
     if hashes and len(frame) <= SMALL:
-        marks = tuple(map(_mark, sorted(rows.tolist())))
+        marks = tuple(map(mark_of, sorted(rows.tolist())))
 
     return Fingerprint(f"{rows.sum():016x}", columns, marks)
 
@@ -106,8 +106,8 @@ def parse_fingerprint(text: str) -> Fingerprint:
     """The text's parts; raises ConfigError."""
     found = _FORM.fullmatch(text)
     if found is not None:
-        rows = None if found[3] == "-" else _split_marks(found[3])
-        return Fingerprint(found[1], _split_marks(found[2]), rows)
+        rows = None if found[3] == "-" else split_marks(found[3])
+        return Fingerprint(found[1], split_marks(found[2]), rows)
 
     said = f"{text[:40]!r} is no fingerprint of this version"
     if text.count(":") == 3 and text.startswith(f"{_EARLIER}:"):
@@ -143,6 +143,11 @@ def hash_columns(
         for at, label in enumerate(label_texts(frame.columns))
         if label not in ignore
     }
+
+
+def hash_table(data: pa.Table, names: Collection[str]) -> dict[str, Hashes]:
+    """The same of columns of a table that is no DataFrame yet, floats rounded."""
+    return {name: _hash_array(data.column(name), rounded=True) for name in names}
 
 
 def hash_rows(columns: Mapping[str, Hashes], rows: int) -> Hashes:
@@ -364,12 +369,12 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _mark(value: int) -> str:
+def mark_of(value: int) -> str:
     """The first 24 bits, which are four letters."""
     return base64.urlsafe_b64encode((value >> 40).to_bytes(3, "big")).decode()
 
 
-def _split_marks(text: str) -> tuple[str, ...]:
+def split_marks(text: str) -> tuple[str, ...]:
     return tuple(re.findall("....", text))
 
 

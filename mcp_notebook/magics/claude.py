@@ -185,18 +185,24 @@ class ClaudeMagics(Magics):
     @line_magic
     def claude_record(self, line: str) -> None:
         """Record the model's turns for a replay without a key: %claude_record on
-        [FILE], off, or nothing for status.
+        [FILE] [--tools], off, or nothing for status. --tools keeps what tools give,
+        too, for a replay without servers.
         """
         words = shlex.split(line)
-        if words[:1] == ["on"]:
-            self._notebook.recording = (
-                Path(words[1]) if len(words) > 1 else self._notebook.record_file()
-            )
-        elif words == ["off"]:
-            self._notebook.recording = None
-        elif words:
+        keeps_tools = "--tools" in words
+        words = [word for word in words if word != "--tools"]
+        notebook = self._notebook
+        if words[:1] == ["on"] and len(words) <= 2:
+            notebook.recording = Path(words[1]) if words[1:] else notebook.record_file()
+            notebook.tape.is_keeping = False
+            if keeps_tools:
+                notebook.tape.start_keeping()
+        elif words == ["off"] and not keeps_tools:
+            notebook.recording, notebook.tape.is_keeping = None, False
+        elif words or keeps_tools:
             raise ConfigError(
-                "Write %claude_record on [FILE], %claude_record off or %claude_record."
+                "Write %claude_record on [FILE] [--tools], %claude_record off or "
+                "%claude_record."
             )
 
         output.show_recording(self._notebook)

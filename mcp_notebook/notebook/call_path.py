@@ -16,13 +16,20 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import sql_words
 from mcp_notebook.agent.call_values import Sending
 from mcp_notebook.errors import ConfigError, NotebookError
-from mcp_notebook.events import Event, Outcome, ToolCall, ToolResult, ToolStarted
+from mcp_notebook.events import (
+    Event,
+    Note,
+    Outcome,
+    ToolCall,
+    ToolResult,
+    ToolStarted,
+)
 from mcp_notebook.freeze.call_log import Facts, Kind
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook.servers import sent_and_told
@@ -110,17 +117,37 @@ class NotebookCalls:
     ) -> ToolResult:
         """Send a call of a tool that was told of; never raises but for cancellation."""
         # loads the reading of results, wanted at the first call
-        from mcp_notebook.agent.calls import call_tool
-
+        calls = importlib.import_module("mcp_notebook.agent.calls")
         self._notebook.remember_call(
             sending.call,
             sending.arguments,
             facts=facts_of(sending.session, sending.tool),
             cell=self._cell,
         )
-        return await call_tool(
-            sending, keep=self._keep, shaping=shaping, timeout=timeout, emit=emit
-        )
+        tape = self._notebook.tape
+        recorded = None
+        try:
+            if tape.plays(sending.session.name):
+                recorded = await asyncio.to_thread(tape.play, sending)
+        except NotebookError as error:
+            return ToolResult(sending.call.id, "error", error.message, 0.0)
+
+        if recorded is not None:
+            result = await calls.give_recorded(
+                sending, recorded, keep=self._keep, shaping=shaping
+            )
+        else:
+            result = await calls.call_tool(
+                sending, keep=self._keep, shaping=shaping, timeout=timeout, emit=emit
+            )
+
+        if tape.is_wanted:
+            # Aside: what is kept of a large table takes its time.
+            missing = await asyncio.to_thread(tape.take, sending, result)
+            if missing:
+                emit(Note(missing, "warning"))
+
+        return replace(result, answer=None)
 
     async def call_tool(
         self, server: str, tool: str, arguments: Mapping[str, Any], timeout: float

@@ -159,6 +159,10 @@ async def compose(
     # before anything starts, for without one nothing needs to
     renamed = notebook.follow_rename()
     backend = _backend(notebook, options)
+    is_replay = backend.kind == "replay"
+    notebook.tape.begin_question(
+        is_watching=is_replay or notebook.recording is not None
+    )
     if options.web:
         check_web(backend.kind, backend.label)
 
@@ -382,7 +386,9 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
     if notebook.recording is not None:
         http = httpx2.AsyncHTTPTransport(retries=1)
         source = settings.record_source
-        record = RecordTransport(notebook.recording, http, source=source)
+        record = RecordTransport(
+            notebook.recording, http, source=source, tables=notebook.tape.tables
+        )
     elif own is not None or others:
         recorded = ReplayTransport(
             own,
@@ -390,12 +396,13 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
             has_name=notebook.path() is not None,
             file_notes=notebook.file_notes,
             strict=settings.strict,
+            tables=notebook.tape.tables,
         )
 
     return backends.choose_backend(
         client=notebook.client(),
         model=model or settings.model,
-        prefer="replay" if replay else settings.backend,  # type: ignore[arg-type]
+        prefer="replay" if replay or settings.offline else settings.backend,  # type: ignore[arg-type]
         replay=recorded,
         record=record,
         clients=notebook.clients,

@@ -248,6 +248,9 @@ async def _connect(
     if options.in_process:
         options.refuse_misplaced("server object", name)
         spec = InProcessServer(lambda: target, options)
+    elif state.settings.offline:
+        await opening.open_recorded(state, name, options)
+        return
     else:
         # of one name, a wrong server is raised
         ((name, found),) = opening.resolve(options).items()

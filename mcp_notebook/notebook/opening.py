@@ -493,6 +493,10 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     """Connect what was asked for, side by side, each with its own line; the first
     failure is raised at the end.
     """
+    if notebook.settings.offline:
+        _connect_recorded(notebook, options)
+        return
+
     options = with_published_name(options)
     resolved = resolve(options, registry=notebook.settings.registry)
     servers = {
@@ -543,6 +547,36 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
 
     for error in wrong.values():
         raise error
+
+
+def _connect_recorded(notebook: Notebook, options: ConnectOptions) -> None:
+    """Connect what was asked for as it was recorded; nothing is started or reached."""
+    for name in recorded_names(notebook, options):
+        session = loop.run(open_recorded(notebook, name, options))
+        count = len(session.tools)
+        tools = f"{count} tool{'s' * (count != 1)}"
+        show_line(f"{name}: from the recording, not started · {tools}")
+
+
+def recorded_names(notebook: Notebook, options: ConnectOptions) -> list[str]:
+    """The servers that a line means, as far as a recording can tell: the files that it
+    names may not be here.
+    """
+    if options.config and not options.names:
+        return notebook.tape.recorded_names()
+    if is_published_name(options.name):
+        return list(usable_names([options.name.rpartition("/")[2]]).values())
+
+    return list(usable_names(options.names).values())
+
+
+async def open_recorded(notebook: Notebook, name: str, options: ConnectOptions) -> Any:
+    """The session of a recorded server; raises ConfigError where there is none."""
+    spec, trusted = notebook.tape.recorded_server(name)
+    session = await notebook.sessions.connect(name, spec, trusted=trusted)
+    notebook.allowed[name] = options.allow
+    notebook.trail.note_connection(options.for_server(name))
+    return session
 
 
 def _welcome_session(
@@ -600,6 +634,8 @@ async def open_session(
     mark_safe(session, options.safe)
     notebook.allowed[name] = options.allow
     notebook.trail.note_connection(options.for_server(name))
+    notebook.tape.forget_server(name)
+    notebook.tape.keep_server(session)
     return session
 
 

@@ -438,6 +438,11 @@ class MCPNotebook(Configurable):
         help="Whether a recorded answer that was written for other results of tools "
         "than those of now fails its cell; else a note says so.",
     ).tag(config=True)
+    offline = traitlets.Bool(
+        False,
+        help="Whether everything is replayed, tools as well: no model is asked and no "
+        "server started; needs a recording made with %claude_record on --tools.",
+    ).tag(config=True)
     record_source = traitlets.Unicode(
         "",
         help="What a recording says of where its turns come from; empty: the model's name.",

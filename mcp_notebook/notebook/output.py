@@ -344,8 +344,12 @@ def show_preview(notebook: Notebook, name: str) -> None:
 def show_recording(notebook: Notebook) -> None:
     """Whether turns are recorded, and what is there to replay."""
     if notebook.recording is not None:
+        what = "the model's turns"
+        if notebook.tape.is_keeping:
+            what += " and the tools' results"
+
         show_line(
-            f"Recording the model's turns into {notebook.recording}; %claude_record off ends it."
+            f"Recording {what} into {notebook.recording}; %claude_record off ends it."
         )
         return
 

@@ -31,6 +31,7 @@ from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook.asker import Asker
 from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.server_requests import ServerRequests
+from mcp_notebook.notebook.tape import Tape
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.replay.sidecar import (
     hold_cell,
@@ -93,6 +94,10 @@ class Notebook:
         # what the service said of models, by address and name
         self.model_facts: dict[tuple[str, str], ModelFacts] = {}
         self.recording: Path | None = None
+        # what tools gave, for recordings and replays
+        self.tape = Tape(
+            self.veil, self.sessions, lambda: self.recording, self.replay_files
+        )
         self.numbers = itertools.count(1)  # of questions
         self._renamed: Path | None = None  # the notebook, when its name changed
         # what was said of recordings that are not this notebook's own

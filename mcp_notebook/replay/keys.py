@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_notebook.secrets import mask
@@ -37,11 +37,24 @@ class Evidence:
     call: str  # e.g. 'shop__query_database(sql="select 1")'
     text: str
     error: bool = False
+    call_id: str = field(default="", compare=False)
 
     @property
     def digest(self) -> str:
         """Hash of the text and of whether it is an error."""
         return digest([self.text, self.error])
+
+
+@dataclass(frozen=True, eq=False)
+class LiveTable:
+    """A table that a call of this kernel gave: in Arrow, with its masked and secret
+    columns, and what it was called. `key` is that of the call among recorded ones.
+    """
+
+    name: str
+    data: Any
+    hidden: frozenset[str] = frozenset()
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,8 +195,9 @@ def _split(
             )
             if kind == "tool_result":
                 call = calls.get(block["tool_use_id"], "a tool call")
+                is_error = bool(block.get("is_error"))
                 found.append(
-                    Evidence(call, _result_text(block), bool(block.get("is_error")))
+                    Evidence(call, _result_text(block), is_error, block["tool_use_id"])
                 )
         elif kind not in ("thinking", "redacted_thinking"):
             kept.append(_stable(block))

@@ -19,6 +19,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -28,8 +29,10 @@ import httpx2
 
 from mcp_notebook import wire
 from mcp_notebook.config.userfiles import lock_folder
-from mcp_notebook.errors import BackendError, NotebookError, ReplayMiss
+from mcp_notebook.errors import BackendError, DataError, NotebookError, ReplayMiss
 from mcp_notebook.replay.keys import (
+    Evidence,
+    LiveTable,
     TurnFingerprint,
     call_text,
     fingerprint,
@@ -37,11 +40,13 @@ from mcp_notebook.replay.keys import (
 )
 from mcp_notebook.replay.sidecar import (
     Drift,
+    SidecarContent,
     Turn,
     drift_of,
     first_line,
     load,
     notebook_of,
+    read_sidecar,
     result_texts,
     save,
 )
@@ -55,6 +60,8 @@ AT_ANOTHER_PLACE = Drift(
     "it is given for the same question; what was said before it differs",
 )
 _LISTED = 12  # prompts in the message of a miss
+# The tables that a call of this kernel gave, by the call's id.
+LiveTables = Callable[[str], Sequence[LiveTable]]
 
 
 class _Recording:
@@ -66,6 +73,8 @@ class _Recording:
         self.turns: dict[str, Turn] = {}
         # by digest: the text of each recorded result
         self.texts: dict[str, str] = {}
+        self.content = SidecarContent()
+        self._changes: dict[tuple[str, int], tuple[str, ...]] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -78,14 +87,61 @@ class _Recording:
         if stamp == self._stamp:
             return
 
-        turns = load(self.path)
+        self.content = read_sidecar(self.path)
         self._stamp = stamp
+        turns = self.content.turns
         self.turns = {turn.key: turn for turn in turns if turn.replies}
         self.texts = {
             result["digest"]: result["text"]
             for turn in turns
             for result in turn.results
         }
+
+    def find_changes(
+        self, result: Mapping[str, Any], live: Sequence[LiveTable]
+    ) -> tuple[str, ...]:
+        """What is different in the tables of a recorded result; raises BackendError
+        where what is recorded of them is damaged.
+        """
+        traces = result.get("tables") or ()
+        if not traces or not live:
+            return ()
+
+        # Of several files, and for the sentence, it is looked at more than once.
+        place = (result["digest"], id(live[0].data))
+        if place not in self._changes:
+            self._changes[place] = self._compare(traces, live)
+
+        return self._changes[place]
+
+    def _compare(
+        self, traces: Sequence[Mapping[str, Any]], live: Sequence[LiveTable]
+    ) -> tuple[str, ...]:
+        # pyarrow and pandas, which a replay without tables does not need
+        tables = import_module("mcp_notebook.replay.tables")
+        made = [
+            tables.TableTrace(**{**trace, "hidden": tuple(trace["hidden"])})
+            for trace in traces
+        ]
+        calls = [call for call in self.content.calls if call["key"] == live[0].key]
+        kept = tables.find_recorded(calls, made, self.path.parent)
+        said = []
+        if len(traces) != len(live):
+            said.append(f"{len(traces)} tables recorded, {len(live)} now")
+
+        for at, (before, table) in enumerate(zip(made, live, strict=False)):
+            rows = kept[at] if kept else None
+            try:
+                changes = tables.find_changes(before, table.data, table.hidden, rows)
+            except DataError as error:
+                raise BackendError(
+                    f"{self.path} is damaged ({error.message}); record it again."
+                ) from None
+
+            name = table.name or f"table {at + 1}"
+            said += [f"{name}: {change}" for change in changes]
+
+        return tuple(said)
 
     def find_by_question(
         self, live: TurnFingerprint, own: dict[str, Any]
@@ -99,7 +155,8 @@ class _Recording:
 
         replies = sum(message["role"] == "assistant" for message in own["messages"])
         for turns in groups.values():
-            if replies < len(turns):
+            # A file that lost a cell's first turn must not answer before its calls.
+            if replies < len(turns) and turns[replies].opens == (replies == 0):
                 return turns[replies]
 
         return None
@@ -114,6 +171,7 @@ class _Match:
     recording: _Recording
     turn: Turn
     live: TurnFingerprint
+    tables: LiveTables
     by_question: bool = False
 
     @property
@@ -121,7 +179,13 @@ class _Match:
         return sorted(self.turn.tools_called - self.live.setup.tools.keys())
 
     def drift(self) -> list[Drift]:
-        return list(drift_of(self.turn, self.live, self.recording.texts))
+        found = drift_of(self.turn, self.live, self.recording.texts, self._find_changes)
+        return list(found)
+
+    def _find_changes(
+        self, result: Mapping[str, Any], evidence: Evidence
+    ) -> Sequence[str]:
+        return self.recording.find_changes(result, self.tables(evidence.call_id))
 
 
 def _refuse_other_data(drift: Iterable[Drift]) -> None:
@@ -165,7 +229,9 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         has_name: bool = True,
         file_notes: set[str] | None = None,
         strict: bool = False,
+        tables: LiveTables = lambda call_id: (),
     ) -> None:
+        self._tables = tables
         self._own = _Recording(Path(path)) if path is not None else None
         self._other_paths = tuple(others)
         self._others: dict[Path, _Recording] = {}
@@ -238,11 +304,12 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
             )
 
         body = json.loads(await request.aread())
-        match = self._find(body)
+        # Aside: large tables may have to be compared.
+        match = await asyncio.to_thread(self._find, body)
         self._answered[match.recording.path] = match.recording
         self._asked = match.turn.prompts[-1:]
         self._note(self._say_file(match.recording))
-        drift = match.drift()
+        drift = await asyncio.to_thread(match.drift)
         self._note(drift)
         if self._strict:
             _refuse_other_data(drift)
@@ -290,7 +357,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
 
         for live in self._places(whole, body):
             found = [
-                _Match(file, file.turns[live.key], live)
+                _Match(file, file.turns[live.key], live, self._tables)
                 for file in files
                 if live.key in file.turns
             ]
@@ -305,7 +372,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
             if turn is not None:
                 evidence = turn.evidence[len(turn.evidence) - len(live.evidence) :]
                 turn = dataclasses.replace(turn, evidence=evidence)
-                found.append(_Match(file, turn, live, by_question=True))
+                found.append(_Match(file, turn, live, self._tables, by_question=True))
 
         return self._choose(found) if found else None
 
@@ -488,8 +555,10 @@ class RecordTransport(httpx2.AsyncBaseTransport):
         inner: httpx2.AsyncBaseTransport | None = None,
         *,
         source: str = "",
+        tables: LiveTables = lambda call_id: (),
     ) -> None:
         self.path = Path(path)
+        self._tables = tables
         self._inner = inner or httpx2.AsyncHTTPTransport()
         self._source = source
         self._mine: set[str] = set()  # keys recorded here, so not replaced but extended
@@ -509,9 +578,13 @@ class RecordTransport(httpx2.AsyncBaseTransport):
 
         body = json.loads(await request.aread())
         source = self._source or unquote(response.headers.get(SOURCE_HEADER, ""))
+        live = fingerprint(body)
+        # Aside, and now: the tables are those of the calls before this turn.
+        results = await asyncio.to_thread(self._results, live)
 
         def finish(raw: bytes) -> None:
-            self._keep(body, _message(raw, bool(body.get("stream"))), source)
+            message = _message(raw, bool(body.get("stream")))
+            self._keep(live, results, message, source)
 
         return httpx2.Response(
             response.status_code,
@@ -525,22 +598,37 @@ class RecordTransport(httpx2.AsyncBaseTransport):
         """Close the transport underneath."""
         await self._inner.aclose()
 
+    def _results(self, live: TurnFingerprint) -> list[dict[str, Any]]:
+        def trace(evidence: Evidence) -> list[dict[str, Any]]:
+            tables = self._tables(evidence.call_id)
+            if not tables:
+                return []
+
+            # pyarrow and pandas, which the first turns do not need
+            make = import_module("mcp_notebook.replay.tables").trace_table
+            return [dataclasses.asdict(make(one.data, one.hidden)) for one in tables]
+
+        return result_texts(live.evidence, live.news, KEPT, trace)
+
     def _keep(
-        self, body: dict[str, Any], message: dict[str, Any] | None, source: str
+        self,
+        live: TurnFingerprint,
+        results: list[dict[str, Any]],
+        message: dict[str, Any] | None,
+        source: str,
     ) -> None:
         if message is None or not message.get("stop_reason"):
             return
 
-        live = fingerprint(body)
-        new = _turn(live, message, source)
+        new = _turn(live, results, message, source)
         # Two kernels may record into one file: a copy of a notebook does.
         with lock_folder(self.path.parent):
+            content = SidecarContent()
             if self.path.exists():
-                turns = load(self.path)
-            else:
-                turns = []
+                content = read_sidecar(self.path)
 
-            save(self.path, self._merge_turn(turns, new))
+            turns = self._merge_turn(list(content.turns), new)
+            save(self.path, turns, servers=content.servers, calls=content.calls)
 
         self._mine.add(live.key)
 
@@ -578,7 +666,12 @@ class RecordTransport(httpx2.AsyncBaseTransport):
         return old.prompts == new.prompts and old.key not in self._mine
 
 
-def _turn(live: TurnFingerprint, message: dict[str, Any], source: str) -> Turn:
+def _turn(
+    live: TurnFingerprint,
+    results: list[dict[str, Any]],
+    message: dict[str, Any],
+    source: str,
+) -> Turn:
     return Turn(
         key=live.key,
         prompts=live.prompts,
@@ -587,7 +680,7 @@ def _turn(live: TurnFingerprint, message: dict[str, Any], source: str) -> Turn:
         recorded=datetime.date.today().isoformat(),
         setup=live.setup,
         evidence=tuple(e.digest for e in live.evidence),
-        results=tuple(result_texts(live.evidence, live.news, KEPT)),
+        results=tuple(results),
         replies=(message,),
     )
 

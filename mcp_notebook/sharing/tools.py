@@ -175,6 +175,32 @@ def build_server(
     )
 
 
+def build_recorded_server(name: str, entry: Mapping[str, Any]) -> Server[Any]:
+    """A server that says of itself and its tools what was recorded, for a notebook that
+    plays their results; a call that reaches it was not recorded.
+    """
+    tools = [types.Tool.model_validate(tool) for tool in entry["tools"]]
+
+    async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=tools)
+
+    async def call_tool(
+        context: Any, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        said = f"{name}.{params.name} is a recording: this call is not in it."
+        content = types.TextContent(type="text", text=said)
+        return types.CallToolResult(content=[content], is_error=True)
+
+    return Server(
+        name,
+        title=entry["title"],
+        version="",
+        instructions=entry["instructions"] or None,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
 async def call(
     tools: Mapping[str, Tool], name: str, arguments: Mapping[str, Any]
 ) -> types.CallToolResult:

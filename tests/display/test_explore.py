@@ -149,6 +149,15 @@ def test_a_table_that_is_not_there_is_answered_with_nothing(card: Card) -> None:
     assert look(card) == {"looked": "q", "page": None}
 
 
+@pytest.mark.parametrize("what", ["cell", "file", "tell"])
+def test_of_a_look_that_cannot_be_computed_the_page_is_told_why(
+    card: Card, what: str
+) -> None:
+    filters = [{"column": 3, "what": "is", "value": "soon"}]
+    answer = look(card, what=what, filters=filters, kind="csv", row=0, column=0)
+    assert answer["page"]["said"] == "day is date: 'soon' is no such value."  # type: ignore[index]
+
+
 @pytest.mark.parametrize("message", [None, [], {"table": "0"}, {}])
 def test_a_message_that_asks_nothing_is_not_answered(
     card: Card, message: object

@@ -24,6 +24,7 @@ from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.freeze_cells import Freeze, freeze
 from mcp_notebook.notebook.options import AskOptions
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.replay.sidecar import sum_of
 from tests.fake_messages import FakeMessages, Reply, text, use
 from tests.notebook.scripted import notebook
 
@@ -159,6 +160,7 @@ def test_a_replay_without_a_recorded_answer_and_without_a_person_says_so(
     content = json.loads(file.read_text())
     for turn in content["turns"]:
         turn["results"] = [r for r in turn["results"] if "ask_person" not in r["call"]]
+        turn["sum"] = sum_of(turn)
     file.write_text(json.dumps(content))
     with notebook(tmp_path, {}) as state:
         state.settings.replay_file = str(file)

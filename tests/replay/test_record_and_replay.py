@@ -466,6 +466,7 @@ def test_the_sidecar_stands_beside_the_notebook():
 RECORDING = """
 import sys
 from pathlib import Path
+from mcp_notebook.replay.keys import fingerprint
 from mcp_notebook.replay.transports import RecordTransport
 
 kept = RecordTransport(Path(sys.argv[1]))
@@ -482,7 +483,7 @@ for number in range(15):
         "usage": {},
         "content": [{"type": "text", "text": "x" * 2000}],
     }
-    kept._keep(body, message, "scripted")
+    kept._keep(fingerprint(body), [], message, "scripted")
 """
 
 
