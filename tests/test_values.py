@@ -16,7 +16,7 @@ import mcp_notebook
 from mcp_notebook.agent.sealing import seal_result
 from mcp_notebook.display.card import _CELL as OF_HTML
 from mcp_notebook.display.card import _table_html as table_html
-from mcp_notebook.display.tables import Explorer, view_tables
+from mcp_notebook.display.tables import Whole, view_tables
 from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.fingerprint import fingerprint
 from mcp_notebook.results import Reading, Table
@@ -169,7 +169,7 @@ def test_a_value_is_the_same_text_for_claude_and_on_every_form_of_the_card(colum
     texts = column_texts(data["c"])
     (view,) = view_tables((Table(data=data),), ("t",))
     assert [row[0] for row in view.rows] == texts
-    assert Explorer(data).page({})["rows"] == [(text,) for text in texts]
+    assert Whole(data, {}).explorer.page({})["rows"] == [(text,) for text in texts]
     whole = ["NULL" if text is None else text for text in texts[:10]]
     assert cells_of_html(view) == [clip(text, OF_HTML) for text in whole]
     told = cells_of_preview(preview(data, "t", rows=10)) if len(data) else []
@@ -195,8 +195,11 @@ def test_a_column_of_any_kind_is_hashed_compared_masked_sealed_sorted_and_framed
     Masks(("email",)).apply(data, "t")
     assert "*" in preview(data, "t", mask=["c"]) or not len(data)
     preview(frame, "t")
-    for question in ({"by": 0}, {"find": "a"}, {"by": 0, "down": True, "find": "1"}):
-        Explorer(data).page(question)
+    by, down = [[0, False]], [[0, True]]
+    for question in ({"order": by}, {"find": "a"}, {"order": down, "find": "1"}):
+        answer = Whole(data, {}).explorer.page(question)
+        assert answer is not None
+        assert "wrong" not in answer
     reading = Reading(tables=(Table(data=data),))
     seal_result(ToolResult("id", "ok", "", 0.0, reading=reading))
     assert plain_column(data["c"]).type == plain_type(column.type)

@@ -16,7 +16,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeGuard
 
 import duckdb
@@ -522,6 +522,21 @@ def duckdb_connection() -> duckdb.DuckDBPyConnection:
     )
 
 
+@lru_cache(maxsize=256)
+def _is_read_nested(kind: pa.DataType) -> bool:
+    """Whether DuckDB knows all that a nested type is made of: it says so of no rows."""
+    try:
+        nothing = pa.schema([("c", kind)]).empty_table()
+        with duckdb_connection() as connection:
+            connection.register("t", nothing)
+            # A search casts it, which fails where two fields have one name.
+            connection.sql("SELECT c, c::VARCHAR FROM t").to_arrow_table()
+    except (duckdb.Error, pa.ArrowException):
+        return False
+
+    return True
+
+
 def scannable_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column as DuckDB reads it; what it does not know goes as text."""
     plain = plain_column(column)
@@ -536,6 +551,8 @@ def scannable_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
     if pa.types.is_float16(plain.type):
         return plain.cast(pa.float32())
+    if kind.nested:
+        known = _is_read_nested(plain.type)
     if known and not pa.types.is_decimal256(plain.type):
         return plain
 
