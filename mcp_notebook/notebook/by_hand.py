@@ -37,6 +37,7 @@ from mcp_notebook.results.content import (
 )
 from mcp_notebook.results.reading import Reading, Table
 from mcp_notebook.secrets import seal_text
+from mcp_notebook.sharing.catalog import PersonsCatalog
 from mcp_notebook.sql_words import tables_named
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ async def own_sql(
     """
     calls = NotebookCalls(notebook, keep=keep_into(notebook, into), show=emit)
     own = _find_unshared(notebook, text)
-    catalog = notebook.catalog.with_more(own) if own else notebook.catalog
+    catalog = PersonsCatalog(notebook.catalog, own)
     result = await perform_own_sql(
         notebook, calls, {"sql": text}, catalog, given=own, unshared=tuple(own)
     )

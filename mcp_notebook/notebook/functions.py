@@ -25,7 +25,6 @@ from mcp_notebook.sharing.catalog import Catalog, PersonsCatalog
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep, Origin
     from mcp_notebook.results import Table
-    from mcp_notebook.sharing.catalog import Catalog
 
 Target = str | Sequence[str] | object
 

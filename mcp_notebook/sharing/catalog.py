@@ -149,16 +149,6 @@ class Catalog:
         """A view of the entries of one origin that follows later changes of this catalog."""
         return _Selection(self, origin)
 
-    def with_more(self, tables: Mapping[str, object]) -> Catalog:
-        """These tables and others by their names, which stay out of this catalog."""
-        more = Catalog(lambda: {**self._namespace(), **tables})
-        more._entries = dict(self._entries)
-        more._alike = {name: dict(alike) for name, alike in self._alike.items()}
-        for name in tables:
-            more.add(name)
-
-        return more
-
     def resolve(self, name: str) -> object:
         """The variable's current value; the name is matched without regard to case, as SQL does.
 
@@ -302,7 +292,7 @@ class PersonsCatalog(Catalog):
 
     def __init__(self, source: Catalog, tables: Mapping[str, object]) -> None:
         super().__init__(lambda: _before(tables, source._namespace()))
-        self._source = source
+        self._source, self._used = source, source._used
         for name in tables:
             self.add(name)
 
@@ -336,4 +326,4 @@ def _before(
 
 def _as_held(entry: Entry) -> Entry:
     """A table as what its variable holds, whatever was shared under the name."""
-    return Entry(entry.name, entry.variable)
+    return replace(entry, follows=True)

@@ -92,7 +92,7 @@ def test_an_image_is_there_and_shows_itself(studio, door):
 
     (image,) = result.images
     assert (image.type, image.data) == ("image/png", base64.b64decode(PNG))
-    assert "data:image/png;base64," in result._repr_mimebundle_()[0]["text/html"]
+    assert "data:image/png;base64," in result._repr_mimebundle_()["text/html"]
     assert "nothing" not in result
 
 
@@ -107,7 +107,7 @@ def test_a_file_is_named_with_its_size_and_saved(
     assert file.save().read_bytes() == data
     assert file.save().name != name, "a file that is there is not replaced"
     assert file.save(tmp_path / "mine").read_bytes() == data
-    assert name in result._repr_mimebundle_()[0]["text/plain"]
+    assert name in result._repr_mimebundle_()["text/plain"]
 
 
 def test_a_table_and_a_picture_are_both_there(studio):

@@ -72,6 +72,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "replay": st.just(False),
     "show": st.just(False),
     "quiet": st.just(True),
+    "web": st.just(False),  # a model of this machine has none
 }
 
 

@@ -64,11 +64,11 @@ def test_the_persons_own_sql_reads_what_a_variable_holds_whatever_was_shared():
     variables["df"] = Frame()
     persons = PersonsCatalog(catalog, {"other": 1, "more": 2})
     assert persons.names() == ("df", "more", "other")
-    assert {e.name: e.origin for e in persons} == dict.fromkeys(
-        ("df", "more", "other"), "result"
-    )
     found = [persons.value_of(entry) for entry in persons]
     assert found == [variables["df"], 2, 1]
+    (shared,) = catalog.only("shared")
+    assert is_paused(shared, variables["df"])
+    assert not any(is_paused(e, persons.value_of(e)) for e in persons)
 
 
 class Frame:
