@@ -43,8 +43,6 @@ def suggest(server: str, tool: str, arguments: Mapping[str, Any]) -> str:
         named = _VERBS.sub("", identifier(tool)) or server
         if named in ("", "database", "sql", "query", "data", "rows"):
             named = f"{server}_{named}"
-        else:
-            named = named
 
     return identifier(named)
 

@@ -275,11 +275,36 @@ def tables_named(sql: str) -> tuple[str, ...]:
 
 
 def grouped_by(sql: str) -> str:
-    """The first column or function after GROUP BY, without its table."""
+    """The first column or function after GROUP BY, without its table. GROUP BY ALL and
+    a number stand for what is selected.
+    """
     tokens = solid_tokens(sql)
     pairs = enumerate(itertools.pairwise(token.lower for token in tokens))
-    names = (_last_part(tokens, at + 2) for at, pair in pairs if pair == _GROUP_BY)
+    names = (_group_at(tokens, at + 2) for at, pair in pairs if pair == _GROUP_BY)
     return next(filter(None, names), "")
+
+
+def _group_at(tokens: tuple[Token, ...], at: int) -> str:
+    group = _piece(tokens, at)
+    if group.lower != "all" and not group.text.isdigit():
+        return _last_part(tokens, at)
+
+    selects = [n for n, token in enumerate(tokens[:at]) if token.is_word(("select",))]
+    if not selects:
+        return ""
+
+    items = [item for item in _select_items(tokens[selects[-1] + 1 :]) if item]
+    if group.text.isdigit():
+        items = items[int(group.text) - 1 :][:1]
+    else:
+        items = [item for item in items if not _is_aggregate(item)]
+
+    names = (_item_name(item) or _last_part(tuple(item), 0) for item in items)
+    return next(filter(None, names), "")
+
+
+def _is_aggregate(item: list[Token]) -> bool:
+    return item[0].lower in _AGGREGATES and _piece(item, 1).text == "("
 
 
 def aggregate_of(sql: str) -> str:

@@ -186,6 +186,12 @@ def test_spark_statements_that_act_are_not_recognised():
         ("select extract(year from d), trim(both from lower(s)) from v", ("v",), ""),
         ("select * from (select * from [my t]) s where a is distinct from b", ("my t",), ""),
         ("select 'from x' from y group by date_trunc('day', d)", ("y",), "date_trunc"),
+        ("select status, count(*) n from orders group by all", ("orders",), "status"),
+        ("select count(*), o.city c from orders o group by 2", ("orders",), "c"),
+        ("select count(*) from orders group by all", ("orders",), ""),
+        ("select upper(a), sum(x) from t group by 1", ("t",), "upper"),
+        ("select a from t group by 7", ("t",), ""),
+        ("from t group by all", ("t",), ""),
         ("", (), ""),
     ],
 )  # fmt: skip
