@@ -23,7 +23,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 OFFICE = Path(__file__).parents[1] / "servers" / "office.py"
 SHOP = "%mcp_connect shop mcp-notebook serve database --url sqlite:///data/shop.db"
 BY_COUNTRY = "select country,\n       count(*) as customers -- '100%' {braces}\nfrom customers\ngroup by 1"
-JOINED = "select p.name, c.customers from people p join customers c using (country) order by p.name"
+JOINED = "select p.name, c.customers from people p join customers_by_country c using (country) order by p.name"
 
 
 def script_of(model: dict[str, list]):
@@ -157,7 +157,7 @@ def next_cell(cells: Kernel, code: str) -> str:
 def test_what_contributed_is_frozen_and_what_is_left_out_is_said(cells):
     source = source_of(cells, "")
     assert [line.partition(" = ")[0] for line in source.splitlines() if " = " in line and line[0] not in " #"] == [
-        "office", "shop", "people", "customers", "who",
+        "office", "shop", "people", "customers_by_country", "who",
     ]  # fmt: skip
     said = freeze(cells, "--print")
     assert "1 call (failed): shop.query_database" in said
@@ -171,7 +171,7 @@ def test_a_frozen_notebook_runs_alone_and_gives_the_same_tables(cells, folder):
     sources = [
         c.source for c in nbformat.read(folder / "frozen.ipynb", as_version=4).cells
     ]
-    assert f"%%mcp_sql shop --into customers\n{BY_COUNTRY}" in sources
+    assert f"%%mcp_sql shop --into customers_by_country\n{BY_COUNTRY}" in sources
     assert "%%mcp_sql notebook --into who" in "\n".join(sources)
     expected = cells.run("print(who.to_json())").text.strip()
     notebook = nbformat.read(folder / "frozen.ipynb", as_version=4)
@@ -198,7 +198,7 @@ def test_a_frozen_script_runs_alone_and_fails_when_the_data_changed(cells, folde
     (other / "frozen.py").write_text(source)
     done = run_script(other / "frozen.py")
     assert done.returncode == 1
-    assert "customers is not what it was when it was frozen" in done.stderr
+    assert "customers_by_country is not what it was when it was frozen" in done.stderr
     assert "0 rows added, 1 removed" in done.stderr
 
 
