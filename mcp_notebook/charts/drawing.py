@@ -213,7 +213,9 @@ def rasterize_svg(svg: str) -> bytes:
 
     try:
         return bytes(_engine().svg_to_png(svg, scale=1.0))
-    except ValueError:  # what the engine says of a drawing that it does not take
+    except Exception:
+        # boundary: the engine is in Rust and says each refusal in another way; a
+        # drawing that it does not take is told to the model in words
         return b""
 
 

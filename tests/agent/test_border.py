@@ -397,6 +397,9 @@ NOT_DRAWN = {
     "of entities": '<!DOCTYPE svg [<!ENTITY a "b">]>' + SVG.format("", "&a;"),
     "too large": SVG.format("", f"<desc>{'x' * 1_000_001}</desc>"),
     "broken": "<svg",
+    # what the engine refuses, in its own ways
+    "of nothing": "<svg/>",
+    "without a namespace": "<svg><rect/></svg>",
 }
 
 
