@@ -1,6 +1,7 @@
 """The command `mcp-notebook`."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -198,7 +199,12 @@ def test_pytest_runs_shared_notebooks_when_asked(tmp_path):
     def run(*options: str) -> subprocess.CompletedProcess[str]:
         words = ["-m", "pytest", "-q", "-p", "mcp_notebook.pytest_plugin", *options]
         return subprocess.run(
-            [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True
+            [sys.executable, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            # Where the package is installed, pytest finds the plugin by itself, too.
+            env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         )
 
     assert "no tests" in run().stdout
