@@ -576,11 +576,18 @@ class RecordTransport(httpx2.AsyncBaseTransport):
         if not wanted or response.status_code != 200:
             return response
 
-        body = json.loads(await request.aread())
+        try:
+            body = json.loads(await request.aread())
+            live = fingerprint(body)
+            # Aside, and now: the tables are those of the calls before this turn.
+            results = await asyncio.to_thread(self._results, live)
+        except BaseException:
+            # An interrupt may come here: nobody else knows of the response yet, and its
+            # connection would stay open.
+            await response.aclose()
+            raise
+
         source = self._source or unquote(response.headers.get(SOURCE_HEADER, ""))
-        live = fingerprint(body)
-        # Aside, and now: the tables are those of the calls before this turn.
-        results = await asyncio.to_thread(self._results, live)
 
         def finish(raw: bytes) -> None:
             message = _message(raw, bool(body.get("stream")))

@@ -3,8 +3,6 @@ byte for byte the same answers.
 """
 
 import asyncio
-import gc
-import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,8 +10,6 @@ import anthropic
 import httpx2
 
 from tests.fake_messages import FakeMessages
-
-COLLECTED = 2.0  # seconds that a task may be left before it is looked for
 
 
 class InProcess(httpx2.AsyncBaseTransport):
@@ -51,20 +47,14 @@ class InProcess(httpx2.AsyncBaseTransport):
             raise
         if start is None:
             raise httpx2.ReadError("connection reset", request=request)
-        response = httpx2.Response(
+        return httpx2.Response(
             start["status"], headers=start["headers"], stream=exchange, request=request
         )
-        # A cancelled client may drop a response without closing it: its connection
-        # ends when it is collected, as a socket's does.
-        weakref.finalize(response, exchange.drop)
-        return response
 
     async def closed(self) -> None:
         """Wait for the app's own tasks, which end soon after their client is gone."""
         while self._tasks:
-            _, waiting = await asyncio.wait(list(self._tasks), timeout=COLLECTED)
-            if waiting:
-                gc.collect()  # what was dropped may stand in a circle
+            await asyncio.wait(list(self._tasks))
         # What the app cancelled at its end, and generators of the HTTP client that
         # Python closes when it collects
         # them, are gone a few turns of the loop later.
@@ -120,12 +110,8 @@ class _Exchange(httpx2.AsyncByteStream):
                 return
         raise httpx2.ReadError("connection reset")
 
-    def drop(self) -> None:
-        """The client is gone."""
+    async def aclose(self) -> None:
         self._gone.set()
         while not self.queue.empty():
             self.queue.get_nowait()
-
-    async def aclose(self) -> None:
-        self.drop()
         await asyncio.wait([self.task])
