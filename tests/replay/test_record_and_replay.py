@@ -1,5 +1,6 @@
 """Turns recorded from a live server come back through the same client, without it."""
 
+import asyncio
 import json
 import random
 import shutil
@@ -498,3 +499,46 @@ def test_kernels_that_record_into_one_file_lose_no_turn(sidecar: Path):
     assert sorted(recorded) == sorted(wanted)
     # no lock and no half-written file among the person's files
     assert list(sidecar.parent.iterdir()) == [sidecar]
+
+
+class Held(httpx2.AsyncByteStream):
+    """A response's body that knows whether it was closed."""
+
+    closed = False
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_an_interrupt_at_any_moment_leaves_no_connection_open(
+    sidecar: Path, turns: int
+) -> None:
+    """The moment is counted in turns of the loop."""
+    made: list[Held] = []
+
+    class Inner(httpx2.AsyncBaseTransport):
+        async def handle_async_request(
+            self, request: httpx2.Request
+        ) -> httpx2.Response:
+            await asyncio.sleep(0)
+            made.append(Held())
+            return httpx2.Response(200, stream=made[-1], request=request)
+
+    body = {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "a"}],
+    }
+    request = httpx2.Request("POST", "http://api.test/v1/messages", json=body)
+    sending = asyncio.create_task(
+        RecordTransport(sidecar, Inner()).handle_async_request(request)
+    )
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    sending.cancel()
+    done = await asyncio.gather(sending, return_exceptions=True)
+    if isinstance(done[0], httpx2.Response):
+        await done[0].aclose()
+
+    assert all(held.closed for held in made)
