@@ -591,7 +591,7 @@ class RecordTransport(httpx2.AsyncBaseTransport):
 
         def finish(raw: bytes) -> None:
             message = _message(raw, bool(body.get("stream")))
-            self._keep(live, results, message, source)
+            self._keep(body, message, source, results)
 
         return httpx2.Response(
             response.status_code,
@@ -619,15 +619,17 @@ class RecordTransport(httpx2.AsyncBaseTransport):
 
     def _keep(
         self,
-        live: TurnFingerprint,
-        results: list[dict[str, Any]],
+        body: dict[str, Any],
         message: dict[str, Any] | None,
         source: str,
+        results: list[dict[str, Any]] | None = None,
     ) -> None:
         if message is None or not message.get("stop_reason"):
             return
 
-        new = _turn(live, results, message, source)
+        live = fingerprint(body)
+        told = self._results(live) if results is None else results
+        new = _turn(live, told, message, source)
         # Two kernels may record into one file: a copy of a notebook does.
         with lock_folder(self.path.parent):
             content = SidecarContent()

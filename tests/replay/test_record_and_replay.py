@@ -484,7 +484,7 @@ for number in range(15):
         "usage": {},
         "content": [{"type": "text", "text": "x" * 2000}],
     }
-    kept._keep(fingerprint(body), [], message, "scripted")
+    kept._keep(body, message, "scripted")
 """
 
 
