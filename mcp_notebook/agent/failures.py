@@ -11,6 +11,7 @@ import httpx2
 from mcp_notebook.agent.backends import Backend
 from mcp_notebook.errors import BackendError, ContextFull, NotebookError, RequestRefused
 from mcp_notebook.secrets import mask
+from mcp_notebook.sessions.http import retry_after
 
 # The API's names, then those of the frames that end a stream of Bedrock.
 TRANSIENT_TYPES = (
@@ -51,17 +52,9 @@ def is_transient(error: Any) -> bool:
 
 
 def requested_wait(error: Any) -> float | None:
-    """Seconds that the service asks to wait (`retry-after`), or None."""
+    """Seconds that the service asks to wait, or None."""
     response = getattr(error, "response", None)
-    if response is not None:
-        value = response.headers.get("retry-after", "")
-    else:
-        value = ""
-
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        return None
+    return None if response is None else retry_after(response.headers)
 
 
 def retry_reason(error: Any, partial: str) -> str:

@@ -347,14 +347,12 @@ def _keep_picture(notebook: Notebook, prompt: str, data: str) -> str:
 
     variables = notebook.shell.user_ns
     stem = naming.identifier(f"{prompt}_picture")
-    name, number = stem, 2
-    while name in variables:
-        kept = variables[name]
-        if isinstance(kept, Image) and kept.data == raw:
-            return name
-
-        name, number = f"{stem}_{number}", number + 1
-
+    same = (
+        name
+        for name, kept in variables.items()
+        if name.startswith(stem) and isinstance(kept, Image) and kept.data == raw
+    )
+    name = next(same, "") or naming.free(stem, variables)
     variables[name] = Image(data=raw)
     return name
 

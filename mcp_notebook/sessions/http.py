@@ -12,11 +12,12 @@ import asyncio
 import datetime
 import json
 import logging
+import math
 import os
 import re
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -60,6 +61,7 @@ MEANINGS = {
 }
 # A request that is answered so was not begun (RFC 6585, RFC 9110).
 NOT_TAKEN_ON = (429, 503)
+BUSY = (*NOT_TAKEN_ON, 502)
 MOST_RETURNS = 3  # how often a busy server is asked again
 LONGEST_WAIT = 30.0  # seconds; who asks for more is told to the person
 LONGEST_REASON = 200  # letters
@@ -123,7 +125,7 @@ class SofteningClient(httpx2.AsyncClient):
         """
         for _ in range(MOST_RETURNS):
             response = await self._bound_reply(request, **options)
-            wait = seconds_to_wait(response)
+            wait = _wait_of_busy(response)
             acts = message.get("method") == "tools/call"
             # Behind a gateway (502) the tool may have run: it must not run twice.
             may_repeat = response.status_code in NOT_TAKEN_ON or not acts
@@ -166,7 +168,7 @@ class SofteningClient(httpx2.AsyncClient):
         self._trouble.status, self._trouble.sentence = (
             status,
             refusal_sentence(status, request.url, find_reason(body))
-            + _say_wait(seconds_to_wait(response)),
+            + _say_wait(_wait_of_busy(response)),
         )
         self._trouble.sign_in = (
             status == 401
@@ -327,16 +329,14 @@ def refusal_sentence(status: int, url: httpx2.URL | str, reason: str = "") -> st
     return f"{place} {meaning} with HTTP {status}{told}"
 
 
-def seconds_to_wait(response: httpx2.Response) -> float | None:
-    """What `Retry-After` of a busy server asks for, in seconds or until a date; None
-    where it is not busy or asks for nothing that can be read.
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds until the moment that `Retry-After` names: it is a number of seconds or a
+    date (RFC 9110); None where it is neither.
     """
-    if response.status_code not in (429, 502, 503):
-        return None
-
-    asked = response.headers.get("retry-after", "").strip()
-    if asked.isascii() and asked.isdigit():
-        return float(asked)
+    asked = headers.get("retry-after", "").strip()
+    with suppress(ValueError):
+        seconds = float(asked)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
 
     try:
         moment = parsedate_to_datetime(asked)
@@ -348,6 +348,13 @@ def seconds_to_wait(response: httpx2.Response) -> float | None:
 
     left = moment - datetime.datetime.now(datetime.UTC)
     return max(0.0, left.total_seconds())
+
+
+def _wait_of_busy(response: httpx2.Response) -> float | None:
+    if response.status_code in BUSY:
+        return retry_after(response.headers)
+
+    return None
 
 
 def _say_wait(seconds: float | None) -> str:

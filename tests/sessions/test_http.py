@@ -15,6 +15,7 @@ from mcp_notebook.sessions.http import (
     SofteningClient,
     find_reason,
     refusal_sentence,
+    retry_after,
 )
 from tests.sessions.support import HttpProcess, free_port
 
@@ -211,6 +212,23 @@ async def test_who_asks_for_nothing_or_for_too_long_is_not_waited_for(
     _, sentence = await busy.ask("tools/call")
     assert busy.requests == 1
     assert said in sentence
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("2", 2.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        (PAST, 0.0),
+        ("nan", None),
+        ("inf", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_the_wait_that_is_asked_for(asked: str, seconds: float | None) -> None:
+    assert retry_after({"retry-after": asked}) == seconds
 
 
 async def test_a_server_that_stays_busy_is_left_after_some_times() -> None:
