@@ -38,6 +38,9 @@ Kind = Literal[
 AWAY: frozenset[Kind] = frozenset(("relation", "ibis", "spark"))
 """The kinds whose queries run on an engine of their own."""
 
+IN_MEMORY: frozenset[Kind] = frozenset(("frame", "arrow", "interchange"))
+"""The kinds that hold their rows, and give them as often as they are asked."""
+
 DATA_SUFFIXES = {
     ".parquet": "parquet",
     ".pq": "parquet",

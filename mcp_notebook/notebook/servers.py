@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_notebook.errors import ConfigError, SessionError
-from mcp_notebook.kinds import is_table, kind_of
+from mcp_notebook.kinds import IN_MEMORY, is_table, kind_of
 from mcp_notebook.naming import is_free_word
 from mcp_notebook.policy import only_reads
 from mcp_notebook.untrusted_text import visible
@@ -380,7 +380,7 @@ def sent_and_told(
     sent: dict[str, Any] = {}
     told: dict[str, Any] = {}
     for name, value in given.items():
-        if kind_of(value) not in _IN_MEMORY:
+        if kind_of(value) not in IN_MEMORY:
             sent[name] = told[name] = plain(value, name)
             continue
 
@@ -393,9 +393,6 @@ def sent_and_told(
         told[name] = f"<{code or 'table'}: {shape}>"
 
     return sent, told
-
-
-_IN_MEMORY = ("frame", "arrow", "interchange")
 
 
 def _table_argument(

@@ -16,7 +16,7 @@ from mcp_notebook.display.outputs import choose_mode, load_widgets
 from mcp_notebook.display.tables import Whole, view_tables
 from mcp_notebook.display.view import keep_card
 from mcp_notebook.errors import ConfigError, DataError, NotebookError
-from mcp_notebook.kinds import is_table, kind_of
+from mcp_notebook.kinds import IN_MEMORY, is_table, kind_of
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.results import Table
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 # of a table that is on an engine of its own, or in files
 MOST_BROUGHT = 10_000  # rows
-_IN_MEMORY = ("frame", "arrow", "interchange")
 
 
 class ShownTable:
@@ -96,7 +95,7 @@ def show_named(notebook: Notebook, words: str) -> ShownTable:
             "Arrow and Polars tables, and what %mcp_share shared."
         )
 
-    if kind_of(value) in _IN_MEMORY:
+    if kind_of(value) in IN_MEMORY:
         return ShownTable(notebook, name, _table_of(value))
     if notebook.catalog.find(name) is None:
         raise DataError(

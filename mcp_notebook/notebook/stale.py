@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError, NotebookError
 from mcp_notebook.freeze.select_calls import tables_named
-from mcp_notebook.kinds import kind_of
+from mcp_notebook.kinds import IN_MEMORY, kind_of
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook.freeze_cells import tables_read
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 SMALL = 50_000  # cells up to which a fingerprint is kept: 20 ms
 OLDER_RUN = "it went on from an older run of a cell before it"
-_IN_MEMORY = ("frame", "arrow", "interchange")
 # What a table of another library's may say of itself.
 _UNREADABLE = (
     NotebookError,
@@ -87,7 +86,7 @@ def mark_table(value: Any) -> TableMark | None:
         return TableMark(lambda other: other is value)
 
     mark = TableMark(lambda other: other is reference())
-    if kind in _IN_MEMORY:
+    if kind in IN_MEMORY:
         mark.held = _take_snapshot(value)
         mark.fingerprint = _fingerprint_of(mark.held) if mark.held else ""
         # `del orders` frees the rows here, too

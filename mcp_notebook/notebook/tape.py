@@ -227,13 +227,14 @@ class Tape:
         files: dict[str, bytes] = {}
         entry = self._entry(sending, answer, files)
         folder = path.parent / TABLES
-        for name, data in files.items():
-            folder.mkdir(exist_ok=True)
-            # named by its content: what is there already is the same
-            if not (folder / name).exists():
-                write_whole(folder / name, data)
-
         with _change(path) as content:
+            # Under the lock: another kernel removes what no recording names yet.
+            for name, data in files.items():
+                folder.mkdir(exist_ok=True)
+                # named by its content: what is there already is the same
+                if not (folder / name).exists():
+                    write_whole(folder / name, data)
+
             content["calls"] = self._merge(content["calls"], entry)
 
         _remove_unused(path.parent)
@@ -469,7 +470,8 @@ def _remove_unused(folder: Path) -> None:
         return
 
     with lock_folder(folder):
-        texts = [path.read_text(encoding="utf-8") for path in sidecars_in(folder)]
+        # also of one that is damaged or half of a merge: it may be mended
+        texts = [path.read_text("utf-8", "replace") for path in sidecars_in(folder)]
         for file in tables.iterdir():
             is_ours = KEPT_FILE.fullmatch(file.name)
             if is_ours and not any(file.name in text for text in texts):
