@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcp_notebook.charts.drawing import short_number
 from mcp_notebook.untrusted_text import clip, visible
 from mcp_notebook.values import (
     BOOLEAN,
@@ -27,6 +28,9 @@ from mcp_notebook.values import (
     value_kind,
 )
 
+WRITTEN_OUT = (
+    10_000_000  # ends of a range below it have all their digits before the point
+)
 EXACT_ROWS = 100_000  # of a longer table the distinct values are estimated, and said so
 BINS = 14
 FEW = 12  # whole numbers of so few values have a bar each
@@ -317,8 +321,8 @@ def counts_json(counts: Counts) -> dict[str, Any]:
         "nulls": counts.nulls,
         "distinct": counts.distinct,
         "exact": counts.exact,
-        "low": short_number(counts.low or ""),
-        "high": short_number(counts.high or ""),
+        "range": _range_of(counts),
+        "ends": [counts.low or "", counts.high or ""],
         "spans": counts.spans,
         "bars": [[one.label, one.rows, one.filter or None] for one in counts.bars],
     }
@@ -348,15 +352,23 @@ def describe_counts(counts: Counts) -> tuple[str, str]:
 
 
 def _range_of(counts: Counts) -> str:
-    return f"{short_number(counts.low or '')} – {short_number(counts.high or '')}"
+    if counts.low is None:
+        return ""
+
+    return f"{_short_end(counts.low)} – {_short_end(counts.high or '')}"
 
 
-def short_number(text: str) -> str:
-    """A fraction of many digits by its first six, anything else as it is."""
+def _short_end(text: str) -> str:
     try:
-        return f"{float(text):,.6g}" if "." in text and len(text) > 8 else text
+        value = float(text)
     except ValueError:
+        return text  # a day, a time
+
+    # `2024` is a year, perhaps
+    if text.lstrip("-").isdigit() and len(text) <= 4:
         return text
+
+    return short_number(value, WRITTEN_OUT)
 
 
 def draw_bars(heights: Sequence[int]) -> str:

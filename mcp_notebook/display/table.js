@@ -289,8 +289,8 @@ function table(data, ask) {
     }));
     return row;
   };
-  const worded = ({ bars, spans, low, high }) => {
-    if (spans || !bars.length) return low ? `${low} – ${high}` : "";
+  const worded = ({ bars, spans, range, ends }, exact) => {
+    if (spans || !bars.length) return exact && ends[0] ? ends.join(" – ") : range;
     const [[label, rows]] = [...bars].sort((a, b) => b[1] - a[1]);
     return `${label} ${share(rows)}`;
   };
@@ -312,6 +312,7 @@ function table(data, ask) {
     if (counted) {
       const box = make("div", "facts");
       if (told?.bars.length) box.append(charted(at, told));
+      if (told) box.title = worded(told, true);
       box.append(make("div", "told", told ? worded(told) : state.gone || state.uncounted ? "" : "…"), make("div", "told dim", told ? distinct(told) : ""));
       cell.append(box);
     }
@@ -368,7 +369,7 @@ function table(data, ask) {
     const also = button("", "… and by this", "Sort by this column after the others");
     also.onclick = done(() => resort(at, true));
     if (look.order.length) sort.append(also);
-    parts.push(make("div", "dim", [kind, told && distinct(told), told && worded(told)].filter(Boolean).join(" · ")), sort);
+    parts.push(make("div", "dim", [kind, told && distinct(told), told && worded(told, true)].filter(Boolean).join(" · ")), sort);
     if (told && !told.spans) for (const [label, rows, filter] of told.bars) {
       const press = button("value");
       press.append(make("span", "", label), make("span", "dim", ` ${rows.toLocaleString("en")} · ${share(rows)}`));
